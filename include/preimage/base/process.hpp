@@ -1,0 +1,38 @@
+// Starting child processes: posix_spawn only. Nothing forks after MPI, CUDA or OpenMP have started.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace preimage::base {
+
+struct ProcessOptions {
+  std::vector<std::string> argv;         // argv[0] is looked up in PATH
+  std::vector<std::string> environment;  // "NAME=value", added to (or replacing) the parent's
+  int stdin_fd = -1;                     // -1: /dev/null
+  int stdout_fd = -1;                    // -1: inherited
+  int stderr_fd = -1;
+  bool own_process_group = false;
+};
+
+// How a child ended: its exit code, or the signal that ended it (then exit_code is 128 + signal).
+struct ProcessEnd {
+  int exit_code = 0;
+  int signal = 0;
+};
+
+// Throws ExitCode::unavailable when the program cannot be started.
+pid_t start_process(const ProcessOptions& options);
+ProcessEnd wait_process(pid_t pid);
+
+struct ProcessOutput {
+  ProcessEnd end;
+  std::string text;  // standard output, the first `max_bytes`
+};
+
+// Runs a short command and returns what it printed (standard error is dropped).
+ProcessOutput run_and_read(const std::vector<std::string>& argv, size_t max_bytes = 1 << 20);
+
+}  // namespace preimage::base

@@ -1,0 +1,273 @@
+#include "preimage/base/config.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <type_traits>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
+
+namespace preimage::base {
+namespace {
+
+template <class T>
+constexpr bool is_list = false;
+template <class T>
+constexpr bool is_list<std::vector<T>> = true;
+
+template <class T>
+std::string type_name() {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, int64_t>) return "an integer";
+  if constexpr (std::is_same_v<T, double>) return "a number";
+  if constexpr (std::is_same_v<T, std::string>) return "a string";
+  if constexpr (is_list<T>) return "a list, each element " + type_name<typename T::value_type>();
+}
+
+std::string range_text(const FieldInfo& info) {
+  if (!info.choices.empty()) return "one of " + join(info.choices, ", ");
+  const bool low = std::isfinite(info.min), high = std::isfinite(info.max);
+  if (low && high) return str("from ", info.min, " to ", info.max);
+  if (low) return str("at least ", info.min);
+  if (high) return str("at most ", info.max);
+  return "";
+}
+
+// Converts one JSON value; returns what is wrong, or "".
+template <class T>
+std::string convert(const Json& json, const FieldInfo& info, T& out) {
+  const std::string found = json.is_structured() ? json.type_name() : json.dump();
+  const std::string wrong_type = "found " + found + ", expected " + type_name<T>();
+  if constexpr (is_list<T>) {
+    if (!json.is_array()) return wrong_type;
+    T list;
+    for (const auto& element : json) {
+      typename T::value_type value{};
+      if (const auto wrong = convert(element, info, value); !wrong.empty()) return wrong;
+      list.push_back(std::move(value));
+    }
+    out = std::move(list);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    if (!json.is_boolean()) return wrong_type;
+    out = json.get<bool>();
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    if (!json.is_string()) return wrong_type;
+    const auto value = json.get<std::string>();
+    const auto& allowed = info.choices;
+    if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+      return "found " + found + ", expected " + range_text(info);
+    }
+    out = value;
+  } else {
+    if (!json.is_number()) return wrong_type;
+    const auto value = json.get<double>();
+    if (std::is_same_v<T, int64_t> && value != std::floor(value)) return wrong_type;
+    if (!(value >= info.min && value <= info.max)) {
+      return "found " + found + ", expected " + type_name<T>() + " " + range_text(info);
+    }
+    if constexpr (std::is_same_v<T, int64_t>) {
+      if (json.is_number_float() && std::abs(value) > 0x1p53) return wrong_type;
+      out = json.is_number_float() ? static_cast<int64_t>(value) : json.get<int64_t>();
+    } else {
+      out = value;
+    }
+  }
+  return "";
+}
+
+std::string assign(const Field& field, const Json& json) {
+  return std::visit([&](auto* target) { return convert(json, field.info, *target); }, field.value);
+}
+
+bool is_group(const Fields& fields, const std::string& prefix) {
+  return std::any_of(fields.all().begin(), fields.all().end(),
+                     [&](const Field& f) { return f.path.starts_with(prefix + "."); });
+}
+
+// The names valid at the level of `prefix` ("" or "optim.").
+std::vector<std::string> names_at(const Fields& fields, const std::string& prefix) {
+  std::set<std::string> names;
+  for (const auto& field : fields.all()) {
+    if (!field.path.starts_with(prefix)) continue;
+    const auto rest = field.path.substr(prefix.size());
+    names.insert(rest.substr(0, rest.find('.')));
+  }
+  return {names.begin(), names.end()};
+}
+
+std::string unknown_key(const Fields& fields, const std::string& prefix, const std::string& name) {
+  const auto valid = names_at(fields, prefix);
+  auto near = nearest(name, valid);
+  std::string shown_prefix = prefix;
+  if (near.empty()) {  // perhaps the right name at another level
+    for (const auto& field : fields.all()) {
+      if (field.path.substr(field.path.rfind('.') + 1) == name) near = field.path, shown_prefix = "";
+    }
+  }
+  std::string text = "unknown key \"" + prefix + name + "\"";
+  if (!near.empty()) return text + " (did you mean \"" + shown_prefix + near + "\"?)";
+  return text + " (valid here: " + join(valid, ", ") + ")";
+}
+
+struct Reader {
+  Fields& fields;
+  const std::string& place;
+  const std::string& text;
+  ConfigErrors errors;
+  std::set<std::string> seen;
+
+  void error(const std::string& key, const std::string& what) {
+    const int64_t line = text.empty() ? 0 : line_of_key(text, key);
+    errors.push_back(line > 0 ? str(place, ":", line, ": ", what) : place + ": " + what);
+  }
+
+  void walk(const Json& object, const std::string& prefix) {
+    for (const auto& [name, value] : object.items()) {
+      const std::string path = prefix + name;
+      if (const Field* field = fields.find(path)) {
+        seen.insert(path);
+        if (const auto wrong = assign(*field, value); !wrong.empty()) {
+          error(name, "\"" + path + "\": " + wrong);
+        }
+      } else if (is_group(fields, path)) {
+        if (value.is_object()) walk(value, path + ".");
+        else error(name, "\"" + path + "\": found " + value.dump() + ", expected an object");
+      } else {
+        error(name, unknown_key(fields, prefix, name));
+      }
+    }
+  }
+};
+
+Json nested(const Fields& fields, bool identity_only) {
+  Json out = Json::object();
+  for (const auto& field : fields.all()) {
+    if (identity_only && field.info.role != FieldRole::identity) continue;
+    Json* at = &out;
+    size_t from = 0;
+    for (size_t dot; (dot = field.path.find('.', from)) != std::string::npos; from = dot + 1) {
+      at = &(*at)[field.path.substr(from, dot - from)];
+    }
+    (*at)[field.path.substr(from)] = value_of(field);
+  }
+  return out;
+}
+
+template <class T>
+Json schema_type(const FieldInfo& info) {
+  if constexpr (is_list<T>) {
+    return {{"type", "array"}, {"items", schema_type<typename T::value_type>(info)}};
+  } else {
+    Json out;
+    if constexpr (std::is_same_v<T, bool>) out["type"] = "boolean";
+    if constexpr (std::is_same_v<T, std::string>) out["type"] = "string";
+    if constexpr (std::is_same_v<T, int64_t>) out["type"] = "integer";
+    if constexpr (std::is_same_v<T, double>) out["type"] = "number";
+    if (!info.choices.empty()) out["enum"] = info.choices;
+    if (std::isfinite(info.min)) out["minimum"] = info.min;
+    if (std::isfinite(info.max)) out["maximum"] = info.max;
+    return out;
+  }
+}
+
+}  // namespace
+
+const Field* Fields::find(const std::string& path) const {
+  for (const auto& field : fields_) {
+    if (field.path == path) return &field;
+  }
+  return nullptr;
+}
+
+void Fields::append(const std::string& name, FieldPointer value, FieldInfo info) {
+  Field field{prefix_ + name, value, std::move(info), {}};
+  check(find(field.path) == nullptr, "a config field is named once: " + field.path);
+  field.initial = value_of(field);
+  fields_.push_back(std::move(field));
+}
+
+ConfigErrors read_fields(Fields& fields, const Json& tree, const std::string& place,
+                         const std::string& text) {
+  Reader reader{fields, place, text, {}, {}};
+  if (!tree.is_object()) return {place + ": found " + tree.type_name() + ", expected an object"};
+  reader.walk(tree, "");
+  for (const auto& field : fields.all()) {
+    if (field.info.required && !reader.seen.contains(field.path)) {
+      reader.errors.push_back(place + ": missing key \"" + field.path + "\" (" + field.info.help + ")");
+    }
+  }
+  return reader.errors;
+}
+
+ConfigErrors set_field(Fields& fields, const std::string& assignment) {
+  const auto equals = assignment.find('=');
+  const std::string place = "--set " + assignment;
+  if (equals == std::string::npos) return {place + ": expected room.field=value"};
+  const auto path = assignment.substr(0, equals);
+  const Field* field = fields.find(path);
+  if (!field) {
+    const auto dot = path.rfind('.');
+    const auto prefix = dot == path.npos ? "" : path.substr(0, dot + 1);
+    return {place + ": " + unknown_key(fields, prefix, path.substr(prefix.size()))};
+  }
+  const auto text = assignment.substr(equals + 1);
+  Json value = Json::parse(text, nullptr, false);
+  const bool wants_string = std::holds_alternative<std::string*>(field->value);
+  if (value.is_discarded() || (wants_string && !value.is_string())) value = text;
+  const auto wrong = assign(*field, value);
+  return wrong.empty() ? ConfigErrors{} : ConfigErrors{place + ": " + wrong};
+}
+
+Json value_of(const Field& field) {
+  return std::visit([](const auto* value) { return Json(*value); }, field.value);
+}
+
+Json to_json(const Fields& fields) { return nested(fields, false); }
+Json identity_json(const Fields& fields) { return nested(fields, true); }
+
+Json schema_of(const Fields& fields) {
+  Json root = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+               {"type", "object"},
+               {"properties", Json::object()},
+               {"additionalProperties", false}};
+  for (const auto& field : fields.all()) {
+    Json* at = &root;
+    size_t from = 0;
+    for (size_t dot; (dot = field.path.find('.', from)) != std::string::npos; from = dot + 1) {
+      Json& group = (*at)["properties"][field.path.substr(from, dot - from)];
+      if (group.is_null()) {
+        group = {{"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
+      }
+      at = &group;
+    }
+    Json entry = std::visit(
+        [&](auto* value) { return schema_type<std::remove_pointer_t<decltype(value)>>(field.info); },
+        field.value);
+    entry["description"] = field.info.help + (field.info.unit.empty() ? "" : " [" + field.info.unit + "]");
+    if (!field.info.required) entry["default"] = field.initial;
+    const auto name = field.path.substr(from);
+    (*at)["properties"][name] = std::move(entry);
+    if (field.info.required) (*at)["required"].push_back(name);
+  }
+  return root;
+}
+
+std::string help_of(const Fields& fields) {
+  std::string out;
+  for (const auto& field : fields.all()) {
+    out += field.path + (field.info.required ? " (required)" : " = " + field.initial.dump());
+    if (!field.info.unit.empty()) out += " " + field.info.unit;
+    out += ": " + field.info.help;
+    if (const auto range = range_text(field.info); !range.empty()) out += " (" + range + ")";
+    if (field.info.role == FieldRole::placement) out += " [placement]";
+    out += "\n";
+  }
+  return out;
+}
+
+void throw_if_any(const ConfigErrors& errors) {
+  if (!errors.empty()) throw config_error(join(errors, "\n"));
+}
+
+}  // namespace preimage::base

@@ -1,0 +1,105 @@
+#include "preimage/base/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
+
+namespace preimage::base {
+namespace {
+
+void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      throw errno_error(str(path.string(), ": writing ", bytes.size(), " bytes failed"), errno);
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+struct Fd {
+  int value;
+  ~Fd() {
+    if (value >= 0) ::close(value);
+  }
+};
+
+}  // namespace
+
+void require_regular_file(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) {
+    throw data_error(path.string() + ": no such file; check the path");
+  }
+  if (!std::filesystem::is_regular_file(status)) {
+    throw data_error(path.string() + ": not a regular file; a plain file is expected here");
+  }
+}
+
+std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {
+  require_regular_file(path);
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (fd.value < 0) throw data_error(errno_error(path.string() + ": cannot be opened", errno).what());
+  struct stat info {};
+  if (::fstat(fd.value, &info) != 0) throw errno_error(path.string() + ": stat failed", errno);
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (size > max_bytes) {
+    throw data_error(str(path.string(), ": ", human_bytes(size), ", the limit for this kind of file is ",
+                         human_bytes(max_bytes)));
+  }
+  std::string out(size, '\0');
+  size_t filled = 0;
+  while (filled < out.size()) {
+    const ssize_t got = ::read(fd.value, out.data() + filled, out.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw errno_error(path.string() + ": read failed", errno);
+    if (got == 0) throw data_error(path.string() + ": the file became shorter while it was read");
+    filled += static_cast<size_t>(got);
+  }
+  return out;
+}
+
+void sync_path(const std::filesystem::path& path) {
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (fd.value < 0) throw errno_error(path.string() + ": cannot be opened to be synced", errno);
+  // Some file systems answer EINVAL for folders: they need no sync there.
+  if (::fsync(fd.value) != 0 && errno != EINVAL) throw errno_error(path.string() + ": fsync failed", errno);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
+  const std::filesystem::path temporary = path.string() + ".tmp";
+  {
+    const Fd fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    if (fd.value < 0) throw errno_error(temporary.string() + ": cannot be created", errno);
+    write_all(fd.value, bytes, temporary);
+    if (::fsync(fd.value) != 0) throw errno_error(temporary.string() + ": fsync failed", errno);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    throw errno_error(path.string() + ": rename into place failed", errno);
+  }
+  sync_path(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
+}
+
+AppendFile::AppendFile(const std::filesystem::path& path) : path_(path) {
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw errno_error(path.string() + ": cannot be opened for appending", errno);
+}
+
+AppendFile::~AppendFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void AppendFile::append(std::string_view bytes) { write_all(fd_, bytes, path_); }
+
+void AppendFile::sync() {
+  if (::fdatasync(fd_) != 0) throw errno_error(path_.string() + ": fdatasync failed", errno);
+}
+
+}  // namespace preimage::base

@@ -1,0 +1,111 @@
+#include "preimage/base/process.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include "preimage/base/error.hpp"
+
+extern char** environ;  // NOLINT: the C library declares it under a feature macro only
+
+namespace preimage::base {
+namespace {
+
+struct SpawnActions {
+  posix_spawn_file_actions_t value;
+  SpawnActions() { posix_spawn_file_actions_init(&value); }
+  ~SpawnActions() { posix_spawn_file_actions_destroy(&value); }
+};
+
+struct SpawnAttributes {
+  posix_spawnattr_t value;
+  SpawnAttributes() { posix_spawnattr_init(&value); }
+  ~SpawnAttributes() { posix_spawnattr_destroy(&value); }
+};
+
+std::vector<std::string> merged_environment(const std::vector<std::string>& added) {
+  std::map<std::string, std::string> merged;
+  const auto put = [&](const std::string& entry) { merged[entry.substr(0, entry.find('='))] = entry; };
+  for (char** entry = environ; *entry; ++entry) put(*entry);
+  for (const auto& entry : added) put(entry);
+  std::vector<std::string> out;
+  for (auto& [name, entry] : merged) out.push_back(std::move(entry));
+  return out;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& list) {
+  std::vector<char*> out;
+  for (auto& text : list) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+}  // namespace
+
+pid_t start_process(const ProcessOptions& options) {
+  check(!options.argv.empty(), "a process has an argv");
+  SpawnActions actions;
+  if (options.stdin_fd < 0) {
+    posix_spawn_file_actions_addopen(&actions.value, 0, "/dev/null", O_RDONLY, 0);
+  } else {
+    posix_spawn_file_actions_adddup2(&actions.value, options.stdin_fd, 0);
+  }
+  if (options.stdout_fd >= 0) posix_spawn_file_actions_adddup2(&actions.value, options.stdout_fd, 1);
+  if (options.stderr_fd >= 0) posix_spawn_file_actions_adddup2(&actions.value, options.stderr_fd, 2);
+  SpawnAttributes attributes;
+  if (options.own_process_group) {
+    posix_spawnattr_setflags(&attributes.value, POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setpgroup(&attributes.value, 0);
+  }
+  auto arguments = options.argv;
+  auto environment = merged_environment(options.environment);
+  const auto argv = pointers(arguments);
+  const auto envp = pointers(environment);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, argv[0], &actions.value, &attributes.value, argv.data(), envp.data());
+  if (error != 0) {
+    throw unavailable_error("cannot start " + options.argv[0] + ": " + std::strerror(error));
+  }
+  return pid;
+}
+
+ProcessEnd wait_process(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) throw errno_error("waitpid failed", errno);
+  }
+  if (WIFSIGNALED(status)) return {128 + WTERMSIG(status), WTERMSIG(status)};
+  return {WEXITSTATUS(status), 0};
+}
+
+ProcessOutput run_and_read(const std::vector<std::string>& argv, size_t max_bytes) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw errno_error("pipe failed", errno);
+  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  ProcessOutput out;
+  pid_t pid = 0;
+  try {
+    pid = start_process({.argv = argv, .stdout_fd = ends[1], .stderr_fd = null});
+  } catch (...) {
+    ::close(ends[0]), ::close(ends[1]), ::close(null);
+    throw;
+  }
+  ::close(ends[1]), ::close(null);
+  char buffer[4096];
+  for (ssize_t got; (got = ::read(ends[0], buffer, sizeof buffer)) != 0;) {
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) break;
+    const size_t room = max_bytes - std::min(max_bytes, out.text.size());
+    out.text.append(buffer, std::min(static_cast<size_t>(got), room));
+  }
+  ::close(ends[0]);
+  out.end = wait_process(pid);
+  return out;
+}
+
+}  // namespace preimage::base
