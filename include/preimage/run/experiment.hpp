@@ -1,0 +1,39 @@
+// What a method is to the program: its config, what it will cost, and how to run it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "preimage/base/config.hpp"
+
+namespace preimage::run {
+
+class Context;
+
+// What `validate` prints: known before anything runs.
+struct Estimate {
+  int64_t units = 0;
+  double model_calls = 0;       // forward (or forward + backward) passes over one sequence
+  double tokens = 0;            // positions put through the model
+  double flop = 0;              // floating-point operations
+  double bytes_per_worker = 0;  // memory on each GPU (or of each CPU rank)
+  std::vector<std::string> notes;
+};
+
+class Experiment {
+ public:
+  virtual ~Experiment() = default;
+  virtual std::string name() const = 0;         // "dcm"
+  virtual std::string description() const = 0;  // one line for `preimage methods`
+  // The method's own config; the app adds the groups of the run itself.
+  virtual void fields(base::Fields& fields) = 0;
+  // Everything that can be checked without loading a weight; all errors at once.
+  virtual base::ConfigErrors check() = 0;
+  // The files whose content is part of the run's identity: model, tokenizer and data.
+  virtual std::vector<std::string> identity_files() const = 0;
+  virtual Estimate estimate() = 0;
+  virtual void run(Context& context) = 0;
+};
+
+}  // namespace preimage::run
