@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Sets up, configures and builds one preset: scripts/build.sh [PRESET [cmake option...]]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=${1:-release}
+shift || true
+
+setup=()
+[[ $preset != cuda ]] || setup=(--cuda)
+scripts/setup.sh ${setup[@]+"${setup[@]}"}
+
+# nvcc from the wheels, where setup.sh found no other.
+wheel_nvcc=(.venv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc)
+if [[ -z ${CUDACXX:-} && -x ${wheel_nvcc[0]} ]]; then
+  export CUDACXX="$PWD/${wheel_nvcc[0]}"
+fi
+
+cmake --preset "$preset" "$@"
+cmake --build --preset "$preset"

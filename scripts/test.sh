@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Sets up, builds the release preset and runs its tests; arguments go to ctest (scripts/test.sh -R store).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/build.sh release
+. scripts/env.sh
+# exec: ctest's closing line and its exit code are this script's.
+exec ctest --preset release --output-on-failure "$@"
