@@ -165,6 +165,7 @@ function(preimage_test room file)
 endfunction()
 
 # tests/fuzz/NAME_fuzz.cpp: libFuzzer targets of the torch-free rooms.
+    target_compile_options(${target} PRIVATE -fPIC)  # as the precompiled header was; executables get -fPIE
 function(preimage_fuzz_targets)
   add_compile_options(-fsanitize=fuzzer-no-link,address,undefined)
   file(GLOB units CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.cpp")
@@ -223,3 +224,4 @@ function(preimage_benchmarks)
     target_precompile_headers(${name} REUSE_FROM preimage_aten_pch)
   endforeach()
 endfunction()
+    target_compile_options(${name} PRIVATE -fPIC)

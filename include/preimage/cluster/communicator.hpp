@@ -9,8 +9,8 @@
 
 namespace preimage::cluster {
 
-// Every call below is collective: all ranks of the communicator make it, in the same order. A failing
-// MPI call throws with MPI's own text.
+// Every call below is collective: all ranks of the communicator make it, in the same order. A
+// failing MPI call throws with MPI's own text.
 class Communicator {
  public:
   struct Impl;  // holds the MPI handle; defined in src/cluster
@@ -37,5 +37,8 @@ class Communicator {
  private:
   std::shared_ptr<Impl> impl_;
 };
+
+// One rank that needs no MPI: for library use and tests in one process.
+Communicator alone();
 
 }  // namespace preimage::cluster
