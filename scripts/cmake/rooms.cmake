@@ -69,6 +69,22 @@ function(preimage_target_name out name)
   set(${out} "preimage_${flat}" PARENT_SCOPE)
 endfunction()
 
+# Units named cpu_kernels_ISA.cpp are compiled for that instruction set and chosen at run time. Without
+# contraction the compiler cannot make a fused multiply-add where another table has none;
+# the intrinsics' headers of g++ 12 trip -Wuninitialized.
+function(preimage_kernel_flags room)
+  set(flags_scalar "")
+  set(flags_avx2 -mavx2 -mfma)
+  set(flags_avx512 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mavx2 -mfma)
+  foreach(isa scalar avx2 avx512)
+    set(unit "${CMAKE_SOURCE_DIR}/src/${room}/cpu_kernels_${isa}.cpp")
+    if(EXISTS "${unit}")
+      set_source_files_properties("${unit}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+        COMPILE_OPTIONS "-O3;-ffp-contract=off;-Wno-uninitialized;-Wno-maybe-uninitialized;${flags_${isa}}")
+    endif()
+  endforeach()
+endfunction()
+
 # Sets PREIMAGE_SEES_TORCH on the target when it or a room below it links torch.
 function(preimage_room name)
   cmake_parse_arguments(ROOM "" "" "LINKS" ${ARGN})
@@ -106,6 +122,7 @@ function(preimage_room name)
     endif()
   endforeach()
   set_target_properties(${target} PROPERTIES PREIMAGE_SEES_TORCH ${torch})
+  preimage_kernel_flags("${name}")
   if(torch)
     target_precompile_headers(${target} REUSE_FROM preimage_aten_pch)
   endif()
@@ -148,6 +165,7 @@ function(preimage_test room file)
   get_target_property(torch ${library} PREIMAGE_SEES_TORCH)
   if(torch)
     target_precompile_headers(${target} REUSE_FROM preimage_aten_pch)
+    target_compile_options(${target} PRIVATE -fPIC)  # as the precompiled header was; executables get -fPIE
   endif()
   if(ranks)
     separate_arguments(ranks)
@@ -165,7 +183,6 @@ function(preimage_test room file)
 endfunction()
 
 # tests/fuzz/NAME_fuzz.cpp: libFuzzer targets of the torch-free rooms.
-    target_compile_options(${target} PRIVATE -fPIC)  # as the precompiled header was; executables get -fPIE
 function(preimage_fuzz_targets)
   add_compile_options(-fsanitize=fuzzer-no-link,address,undefined)
   file(GLOB units CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.cpp")
@@ -222,6 +239,6 @@ function(preimage_benchmarks)
     add_executable(${name} EXCLUDE_FROM_ALL "${unit}")
     target_link_libraries(${name} PRIVATE preimage_app preimage_warnings)
     target_precompile_headers(${name} REUSE_FROM preimage_aten_pch)
+    target_compile_options(${name} PRIVATE -fPIC)
   endforeach()
 endfunction()
-    target_compile_options(${name} PRIVATE -fPIC)

@@ -1,0 +1,45 @@
+// Row-independent matrix products: a row of the result has the same bits whatever other rows stand in
+// the batch, and whatever the number of threads.
+#pragma once
+
+#include <memory>
+
+#include <ATen/core/Tensor.h>
+
+namespace preimage::nn {
+
+// A matrix [out, in] with an optional bias [out]. On the CPU in float32 it is packed for the kernel at
+// first use: once for the product, once for the gradient to the input. Copies share the packed forms.
+// A matrix that is trained is packed anew by making a new Weight each step.
+class Weight {
+ public:
+  Weight() = default;
+  explicit Weight(at::Tensor matrix, at::Tensor bias = {});
+  bool defined() const { return state_ != nullptr; }
+  const at::Tensor& matrix() const;
+  const at::Tensor& bias() const;
+  int64_t out_features() const { return matrix().size(0); }
+  int64_t in_features() const { return matrix().size(1); }
+
+  struct State;
+  State& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+// x [rows, in] -> [rows, out], in the dtype of x (which must be the weight's). Differentiable in x, and
+// in matrix and bias where they require a gradient.
+at::Tensor linear(const at::Tensor& x, const Weight& weight);
+
+// dy [rows, out] -> dy W [rows, in]: the gradient to the input, no graph.
+at::Tensor linear_input_gradient(const at::Tensor& dy, const Weight& weight);
+
+// The same product without the kernels: the oracle of the tests.
+at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias);
+
+// a [m, k] (any strides) times b [k, n] in float32 on the CPU, each element one chain of fused
+// multiply-adds over k.
+at::Tensor chained_mm(const at::Tensor& a, const at::Tensor& b);
+
+}  // namespace preimage::nn

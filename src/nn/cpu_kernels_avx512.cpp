@@ -1,0 +1,20 @@
+// Compiled with the flags of this instruction set (scripts/cmake/rooms.cmake).
+#include <immintrin.h>
+
+#include "cpu_kernels.hpp"
+
+namespace preimage::nn {
+namespace {
+
+#include "simd_avx512.inc"
+
+#include "cpu_kernels.inc"
+
+}  // namespace
+
+extern const CpuKernels avx512_kernels;
+const CpuKernels avx512_kernels = {"avx512", gemm,           rms_norm,        rms_norm_backward,
+                                   swiglu, swiglu_backward, softmax_nll, attention,
+                                   attention_backward};
+
+}  // namespace preimage::nn

@@ -1,0 +1,20 @@
+// Compiled with the flags of this instruction set (scripts/cmake/rooms.cmake).
+#include <immintrin.h>
+
+#include "cpu_kernels.hpp"
+
+namespace preimage::nn {
+namespace {
+
+#include "simd_scalar.inc"
+
+#include "cpu_kernels.inc"
+
+}  // namespace
+
+extern const CpuKernels scalar_kernels;
+const CpuKernels scalar_kernels = {"scalar", gemm,           rms_norm,        rms_norm_backward,
+                                   swiglu, swiglu_backward, softmax_nll, attention,
+                                   attention_backward};
+
+}  // namespace preimage::nn

@@ -1,0 +1,26 @@
+#include "cuda_attention.hpp"
+
+#include <ATen/ATen.h>
+
+namespace preimage::nn {
+
+bool cuda_attention_supports(const at::Tensor& qkv, const HeadLayout& heads) {
+  const bool half = qkv.scalar_type() == at::kBFloat16 || qkv.scalar_type() == at::kHalf;
+  return qkv.is_cuda() && half && heads.head_dim % 8 == 0 && heads.head_dim <= 256;
+}
+
+// Every tile of FlashAttention-2's forward pass reads one sequence and head, and its walk over the keys is
+// fixed by the sequence alone. Its backward pass is so only in ATen's deterministic mode, which the
+// program sets at start.
+at::Tensor cuda_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing) {
+  const auto parts = qkv.split_with_sizes({heads.query_heads * heads.head_dim, heads.kv_heads * heads.head_dim,
+                                           heads.kv_heads * heads.head_dim}, 1);
+  const auto rows = [&](const at::Tensor& x, int64_t count) { return x.unflatten(1, {count, heads.head_dim}); };
+  const auto out = std::get<0>(at::_flash_attention_forward(
+      rows(parts[0], heads.query_heads), rows(parts[1], heads.kv_heads), rows(parts[2], heads.kv_heads),
+      packing.offsets_device, packing.offsets_device, packing.longest, packing.longest,
+      /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, heads.scale));
+  return out.reshape({qkv.size(0), heads.query_heads * heads.head_dim});
+}
+
+}  // namespace preimage::nn

@@ -1,0 +1,147 @@
+#include "preimage/nn/linear.hpp"
+
+#include <mutex>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "cpu_kernels.hpp"
+#include "held.hpp"
+#include "preimage/base/error.hpp"
+
+namespace preimage::nn {
+namespace {
+
+// B [depth, columns] (any strides) as panels [panels, depth, kPanel].
+at::Tensor pack(const at::Tensor& b) {
+  const int64_t depth = b.size(0), columns = b.size(1);
+  const int64_t panels = (columns + kPanel - 1) / kPanel;
+  auto packed = at::zeros({panels, depth, kPanel}, b.options());
+  const int64_t whole = columns / kPanel;
+  if (whole > 0) {
+    packed.narrow(0, 0, whole).copy_(b.narrow(1, 0, whole * kPanel).unflatten(1, {whole, kPanel}).permute({1, 0, 2}));
+  }
+  if (whole < panels) {
+    packed[whole].narrow(1, 0, columns - whole * kPanel).copy_(b.narrow(1, whole * kPanel, columns - whole * kPanel));
+  }
+  return packed;
+}
+
+// Rows of A that one task handles: a block of the kernel's row tiles that stays in the second-level
+// cache together with one panel.
+constexpr int64_t kTaskRows = 14 * 12;
+
+at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t columns, const at::Tensor& bias) {
+  const int64_t rows = a.size(0);
+  auto c = at::empty({rows, columns}, a.options());
+  if (rows == 0) return c;
+  GemmTile tile{};
+  tile.a = a.const_data_ptr<float>();
+  tile.a_row = a.stride(0), tile.a_col = a.stride(1);
+  tile.packed = packed.const_data_ptr<float>();
+  tile.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  tile.c = c.data_ptr<float>();
+  tile.c_row = columns, tile.depth = a.size(1), tile.columns = columns;
+  const auto& kernels = cpu_kernels();
+  const int64_t panels = packed.size(0);
+  const int64_t blocks = (rows + kTaskRows - 1) / kTaskRows;
+  // Tasks in panel-major order: a thread reuses the panel that it has in its cache.
+  at::parallel_for(0, panels * blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t panel = task / blocks, block = task % blocks;
+      kernels.gemm(tile, block * kTaskRows, std::min(rows, (block + 1) * kTaskRows), panel, panel + 1);
+    }
+  });
+  return c;
+}
+
+bool uses_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
+
+}  // namespace
+
+struct Weight::State {
+  at::Tensor matrix, bias;
+  std::once_flag forward_once, backward_once;
+  at::Tensor forward_packed, backward_packed;
+
+  const at::Tensor& for_product() {
+    std::call_once(forward_once, [&] { forward_packed = pack(matrix.detach().t()); });
+    return forward_packed;
+  }
+  const at::Tensor& for_gradient() {
+    std::call_once(backward_once, [&] { backward_packed = pack(matrix.detach()); });
+    return backward_packed;
+  }
+};
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class LinearFunction : public torch::autograd::Function<LinearFunction> {
+ public:
+  // matrix and bias are inputs of their own only so that autograd knows them.
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& matrix,
+                            const std::optional<at::Tensor>& bias, const Weight& weight) {
+    auto& state = weight.state();
+    ctx->saved_data["weight"] = hold(weight);
+    ctx->saved_data["train"] = matrix.requires_grad();
+    ctx->saved_data["train_bias"] = bias && bias->requires_grad();
+    if (matrix.requires_grad()) ctx->save_for_backward({x});
+    return packed_mm(x, state.for_product(), matrix.size(0), state.bias);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto dy = gradients[0].contiguous();
+    auto& state = held<Weight>(ctx->saved_data["weight"]).state();
+    at::Tensor dx, dmatrix, dbias;
+    if (ctx->needs_input_grad(0)) dx = packed_mm(dy, state.for_gradient(), state.matrix.size(1), {});
+    if (ctx->saved_data["train"].toBool()) {
+      const auto x = ctx->get_saved_variables()[0];
+      dmatrix = chained_mm(dy.t(), x);
+    }
+    if (ctx->saved_data["train_bias"].toBool()) {
+      // A chain over the rows, like every other sum here: at::sum splits by threads.
+      dbias = chained_mm(at::ones({1, dy.size(0)}, dy.options()), dy).squeeze(0);
+    }
+    return {dx, dmatrix, dbias, {}};
+  }
+};
+
+}  // namespace
+
+Weight::Weight(at::Tensor matrix, at::Tensor bias) : state_(std::make_shared<State>()) {
+  base::check(matrix.dim() == 2, "a weight is a matrix [out, in]");
+  base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == matrix.size(0)), "a bias is [out]");
+  state_->matrix = std::move(matrix);
+  state_->bias = std::move(bias);
+}
+
+const at::Tensor& Weight::matrix() const { return state_->matrix; }
+const at::Tensor& Weight::bias() const { return state_->bias; }
+
+at::Tensor linear(const at::Tensor& x, const Weight& weight) {
+  base::check(x.dim() == 2 && x.size(1) == weight.in_features(), "linear is given rows of in_features");
+  if (!uses_kernel(x)) return plain_linear(x, weight.matrix(), weight.bias());
+  const auto& bias = weight.bias();
+  return LinearFunction::apply(x.stride(1) == 1 ? x : x.contiguous(), weight.matrix(),
+                               bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt, weight);
+}
+
+at::Tensor linear_input_gradient(const at::Tensor& dy, const Weight& weight) {
+  if (!uses_kernel(dy)) return at::mm(dy, weight.matrix().detach());
+  return packed_mm(dy, weight.state().for_gradient(), weight.in_features(), {});
+}
+
+at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
+  return at::linear(x, matrix, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+}
+
+at::Tensor chained_mm(const at::Tensor& a, const at::Tensor& b) {
+  base::check(uses_kernel(a) && uses_kernel(b) && a.size(1) == b.size(0), "chained_mm is given float32 matrices");
+  return packed_mm(a, pack(b), b.size(1), {});
+}
+
+}  // namespace preimage::nn
