@@ -30,6 +30,7 @@ void catch_stop_signals() {
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGUSR2}) sigaction(signal, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of write(2), like a full disk
 }
 
 bool stop_signal_seen() { return signals_seen.load() > 0; }

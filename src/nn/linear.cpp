@@ -46,10 +46,10 @@ at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t colu
   const auto& kernels = cpu_kernels();
   const int64_t panels = packed.size(0);
   const int64_t blocks = (rows + kTaskRows - 1) / kTaskRows;
-  // Tasks in panel-major order: a thread reuses the panel that it has in its cache.
+  // One block of rows at a time: its rows of A and the pages of its rows of C stay near, B streams.
   at::parallel_for(0, panels * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t panel = task / blocks, block = task % blocks;
+      const int64_t block = task / panels, panel = task % panels;
       kernels.gemm(tile, block * kTaskRows, std::min(rows, (block + 1) * kTaskRows), panel, panel + 1);
     }
   });
