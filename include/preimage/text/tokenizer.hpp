@@ -1,0 +1,91 @@
+// Tokenizers of published checkpoints: the file tokenizer.json and the special-token names beside
+// it, with the ids and texts of the reference implementation (huggingface/tokenizers).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace preimage::text {
+
+struct EncodeOptions {
+  // Apply the post-processor: what the checkpoint puts around a sequence (bos, [CLS] ... [SEP]).
+  bool add_special = false;
+  // Recognise tokens marked "special" inside the text. Turn it off for text that nobody trusts:
+  // "<|im_start|>" is then ordinary characters. Added tokens that are not special stay recognised.
+  bool parse_special = true;
+};
+
+struct DecodeOptions {
+  bool skip_special = false;  // leave out tokens marked "special"
+};
+
+// Names and ids that the checkpoint's configuration files give.
+struct SpecialTokens {
+  std::optional<int64_t> bos, eos, pad, unk;
+  std::vector<int64_t> stop;  // generation_config.json eos_token_id, or {eos}, or empty
+};
+
+// Immutable; const calls may run on any number of threads at once.
+class Tokenizer {
+ public:
+  struct Parts;  // the stages, defined beside the source
+  explicit Tokenizer(std::unique_ptr<const Parts> parts);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // `text` is UTF-8 (otherwise ExitCode::bad_data with the byte offset). Empty text gives no ids
+  // before the post-processor.
+  std::vector<int64_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+
+  // UTF-8 text; bytes that form none become U+FFFD, one for each maximal ill-formed part. Ids that
+  // no token has (padding rows of an embedding) contribute nothing, as in the reference.
+  std::string decode(const std::vector<int64_t>& ids, const DecodeOptions& options = {}) const;
+
+  int64_t vocab_size() const;  // number of tokens, added ones included
+  int64_t id_limit() const;    // largest id + 1: a model needs at least so many embedding rows
+  std::optional<int64_t> token_to_id(std::string_view token) const;
+  // The token as the vocabulary writes it ("Ġthe"), or nothing for an id that no token has.
+  std::optional<std::string> id_to_token(int64_t id) const;
+  bool is_special(int64_t id) const;
+
+  const SpecialTokens& special() const;
+  // The checkpoint's chat template (Jinja), or "".
+  const std::string& chat_template() const;
+  // SHA-256 of tokenizer.json, in hex: what a run's identity records.
+  const std::string& sha256() const;
+
+ private:
+  std::unique_ptr<const Parts> parts_;
+};
+
+// Reads tokenizer.json of a checkpoint folder (at most 200 MB) and, where present,
+// tokenizer_config.json, special_tokens_map.json, generation_config.json and chat_template.jinja.
+// ExitCode::bad_data: file, key, what was found, what is supported.
+Tokenizer load_tokenizer(const std::filesystem::path& folder);
+
+// From the text of a tokenizer.json; `place` starts every message.
+Tokenizer parse_tokenizer(std::string_view json, const std::string& place);
+
+// Text of a growing sequence of ids, piece by piece: the pieces joined equal decode() of all ids. A
+// piece is held back while it ends inside a character. The tokenizer must outlive it.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options = {})
+      : tokenizer_(tokenizer), options_(options) {}
+  std::string push(int64_t id);  // text that is now certain; often ""
+  std::string finish();          // the rest, ill-formed bytes as U+FFFD
+
+ private:
+  const Tokenizer& tokenizer_;
+  DecodeOptions options_;
+  std::vector<int64_t> ids_;  // since the last clean cut: first `kept_` already emitted
+  size_t kept_ = 0;
+};
+
+}  // namespace preimage::text
