@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Writes tests/lm/fixtures: tiny random Qwen2 checkpoints and what transformers computes with them.
+
+Needs torch, transformers and safetensors (`pip install torch==2.11.0 transformers safetensors`), which
+the build itself does not. Everything is seeded; float32 on one thread with eager attention.
+
+For each checkpoint folder:
+  expected.json         ids, settings, greedy continuations, and how far a float64 run of the same
+                        computation is from the float32 numbers (the honest size of a tolerance)
+  expected.safetensors  logits.{i} [T, V]                 of sequences[i]
+                        soft.inputs_embeds [1+K+n, H]     [mode; c; embedded targets without EOS]
+                        soft.grad [1+K+n, H]              d(sum of NLL, EOS included)/d inputs_embeds
+                        soft.nll [n+1]                    of each target token
+                        adam.c0, adam.c [K, H]            initial and final soft prompt
+                        adam.loss_q, adam.loss_a [50]     at c before the step (means over tokens)
+                        adam.grad_norm [50]               of c, before clipping
+
+A soft prompt sequence is [E[mode]; c_1..c_K; E[y_1]..E[y_n]]; logit rows K, K+1, ..., K+n predict
+y_1, ..., y_n, EOS.
+"""
+import json
+import math
+import pathlib
+import shutil
+
+import torch
+from safetensors.torch import save_file
+from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "tests/lm/fixtures"
+K, STEPS, LR = 4, 50, 0.01
+
+COMMON = dict(num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+              bos_token_id=1, eos_token_id=2, pad_token_id=0, use_sliding_window=False)
+CASES = {
+    # head_dim = hidden / heads; an odd vocabulary.
+    "qwen2_tied": dict(seed=11, dtype=torch.float32, config=dict(
+        COMMON, vocab_size=101, hidden_size=32, intermediate_size=40, num_hidden_layers=2,
+        rms_norm_eps=1e-6, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0})),
+    # bfloat16 in two shards; three query heads share a key head.
+    "qwen2_untied": dict(seed=12, dtype=torch.bfloat16, shard="48KB", config=dict(
+        COMMON, vocab_size=160, hidden_size=48, intermediate_size=56, num_hidden_layers=2,
+        num_attention_heads=6, rms_norm_eps=1e-5, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
+    # YaRN whose ramp has a kept, two mixed and several interpolated frequencies; head_dim stated.
+    "qwen2_rope": dict(seed=13, dtype=torch.float32, config=dict(
+        COMMON, vocab_size=104, hidden_size=32, intermediate_size=40, num_hidden_layers=2,
+        head_dim=16, rms_norm_eps=1e-6, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "beta_fast": 4.0,
+                         "beta_slow": 0.5, "original_max_position_embeddings": 64})),
+}
+
+
+def randomize(model, generator):
+    """Weights large enough that logits are not flat; norm weights near one, biases not zero."""
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        with torch.no_grad():
+            parameter.copy_(1 + 0.1 * noise if "norm" in name else 0.25 * noise)
+
+
+def load(folder, dtype):
+    model = Qwen2ForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    model.requires_grad_(False)
+    return model
+
+
+def ids_of(generator, count, vocab):
+    return torch.randint(3, vocab, (count,), generator=generator).tolist()
+
+
+def logits_of(model, ids):
+    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def greedy(model, prompt, count):
+    """Argmax continuation without a cache, EOS not obeyed; and the smallest gap of the two best logits."""
+    ids, gap = list(prompt), math.inf
+    for _ in range(count):
+        best = logits_of(model, ids)[-1].topk(2)
+        gap = min(gap, float(best.values[0] - best.values[1]))
+        ids.append(int(best.indices[0]))
+    return ids[len(prompt):], gap
+
+
+def embeds_of(model, c, mode, target):
+    table = model.get_input_embeddings().weight
+    return torch.cat([table[mode:mode + 1], c, table[target]])
+
+
+def token_nll(model, embeds, target, eos):
+    logits = model(inputs_embeds=embeds[None], use_cache=False).logits[0]
+    labels = torch.tensor(target + [eos])
+    return torch.nn.functional.cross_entropy(logits[K:K + len(labels)], labels, reduction="none")
+
+
+def soft_gradient(model, c, mode, target, eos):
+    embeds = embeds_of(model, c.to(model.dtype), mode, target).detach().requires_grad_(True)
+    nll = token_nll(model, embeds, target, eos)
+    nll.sum().backward()
+    return embeds.detach(), nll.detach(), embeds.grad
+
+
+def adam_run(model, c0, problem, eos):
+    """Adam(0.9, 0.999, 1e-8), lr_t = 0.005 (1 + cos(pi t / 50)), gradient norm of c clipped to 1."""
+    c = c0.to(model.dtype).clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([c], lr=LR)
+    rows = {"loss_q": [], "loss_a": [], "grad_norm": []}
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = LR / 2 * (1 + math.cos(math.pi * step / STEPS))
+        optimizer.zero_grad()
+        loss = {side: token_nll(model, embeds_of(model, c, problem[f"mode_{side}"], problem[f"target_{side}"]),
+                                problem[f"target_{side}"], eos).mean() for side in "qa"}
+        (loss["q"] + loss["a"]).backward()
+        rows["grad_norm"].append(float(torch.nn.utils.clip_grad_norm_([c], 1.0)))
+        for side in "qa":
+            rows[f"loss_{side}"].append(float(loss[side].detach()))
+        optimizer.step()
+    return rows, c.detach()
+
+
+def far(a, b):
+    return float((torch.as_tensor(a).double() - torch.as_tensor(b).double()).abs().max())
+
+
+def make(name, case):
+    folder = OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    generator = torch.Generator().manual_seed(case["seed"])
+    config = Qwen2Config(**case["config"])
+    model = Qwen2ForCausalLM(config)
+    randomize(model, generator)
+    model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=[2, 3], pad_token_id=0)
+    model.to(case["dtype"]).save_pretrained(folder, max_shard_size=case.get("shard", "5GB"))
+
+    vocab, eos = config.vocab_size, config.eos_token_id
+    model, exact = load(folder, torch.float32), load(folder, torch.float64)
+    sequences = [ids_of(generator, count, vocab) for count in (1, 5, 23)]
+    prompts = [ids_of(generator, count, vocab) for count in (1, 3, 8, 20)]
+    problem = dict(mode_q=5, mode_a=6, target_q=ids_of(generator, 7, vocab), target_a=ids_of(generator, 3, vocab))
+    c0 = 0.25 * torch.randn(K, config.hidden_size, generator=generator)
+
+    tensors, deviation = {}, {}
+    with torch.no_grad():
+        tensors.update({f"logits.{i}": logits_of(model, ids) for i, ids in enumerate(sequences)})
+        deviation["logits"] = max(far(tensors[f"logits.{i}"], logits_of(exact, ids))
+                                  for i, ids in enumerate(sequences))
+        continued = [greedy(model, prompt, 24) for prompt in prompts]
+    soft = soft_gradient(model, c0, problem["mode_q"], problem["target_q"], eos)
+    soft_exact = soft_gradient(exact, c0, problem["mode_q"], problem["target_q"], eos)
+    for key, value, truth in zip(("inputs_embeds", "nll", "grad"), soft, soft_exact):
+        tensors[f"soft.{key}"] = value
+        deviation[f"soft.{key}"] = far(value, truth)
+    rows, c = adam_run(model, c0, problem, eos)
+    rows_exact, c_exact = adam_run(exact, c0, problem, eos)
+    tensors.update({f"adam.{key}": torch.tensor(value) for key, value in rows.items()})
+    tensors.update({"adam.c0": c0, "adam.c": c})
+    deviation.update({f"adam.{key}": far(rows[key], rows_exact[key]) for key in rows}, **{"adam.c": far(c, c_exact)})
+
+    save_file({key: value.float().contiguous() for key, value in tensors.items()}, folder / "expected.safetensors")
+    expected = dict(
+        sequences=sequences,
+        greedy=[dict(prompt=p, ids=ids, smallest_gap=gap) for p, (ids, gap) in zip(prompts, continued)],
+        soft=dict(mode=problem["mode_q"], target=problem["target_q"], eos=eos, k=K),
+        adam=dict(problem, eos=eos, k=K, steps=STEPS, lr=LR, clip=1.0),
+        float64_deviation=deviation)
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    print(name, json.dumps(deviation), "gaps", [round(gap, 4) for _, gap in continued],
+          "loss", rows["loss_q"][0], rows["loss_a"][0], "->", rows["loss_q"][-1], rows["loss_a"][-1])
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    for name, case in CASES.items():
+        make(name, case)
