@@ -122,6 +122,38 @@ Split split_heads(const at::Tensor& qkv, const HeadLayout& h) {
 
 bool uses_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
+at::Tensor kernel_cached_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing,
+                                   const LayerCache& cache, const CachePlaces& places) {
+  auto out = at::empty({qkv.size(0), heads.query_heads * heads.head_dim}, qkv.options());
+  const int64_t row_size = cache.keys.size(1) * heads.kv_heads * heads.head_dim;
+  const int64_t longest = *std::max_element(places.lengths.begin(), places.lengths.end()) + packing.longest;
+  for_heads(heads, packing.sequences(), longest, [&](int64_t s, int64_t head, float* scratch) {
+    const int64_t first = packing.offsets[s];
+    auto tile = packed_tile(qkv.const_data_ptr<float>(), heads, first, packing.offsets[s + 1] - first, head);
+    tile.first_position = places.lengths[s];
+    tile.k = cache.keys.const_data_ptr<float>() + places.rows[s] * row_size + head * heads.head_dim;
+    tile.v = cache.values.const_data_ptr<float>() + places.rows[s] * row_size + head * heads.head_dim;
+    tile.kv_row = heads.kv_heads * heads.head_dim;
+    set_output(tile, heads, out.data_ptr<float>(), nullptr, first, head);
+    tile.scratch = scratch;
+    cpu_kernels().attention(tile);
+  });
+  return out;
+}
+
+at::Tensor plain_cached_attention(const at::Tensor& q, const Packing& packing, const LayerCache& cache,
+                                  const CachePlaces& places, const HeadLayout& heads) {
+  std::vector<at::Tensor> out;
+  for (int64_t s = 0; s < packing.sequences(); ++s) {
+    const int64_t first = packing.offsets[s], fresh = packing.offsets[s + 1] - first;
+    const auto seen = [&](const at::Tensor& x) {
+      return x[places.rows[s]].narrow(0, 0, places.lengths[s] + fresh).unflatten(1, {heads.kv_heads, heads.head_dim});
+    };
+    out.push_back(plain_sequence(q.narrow(0, first, fresh), seen(cache.keys), seen(cache.values), heads.scale));
+  }
+  return at::cat(out);
+}
+
 }  // namespace
 
 Packing make_packing(const std::vector<int64_t>& lengths, at::Device device) {
@@ -135,11 +167,13 @@ Packing make_packing(const std::vector<int64_t>& lengths, at::Device device) {
   return packing;
 }
 
-at::Tensor packed_positions(const Packing& packing) {
+at::Tensor packed_positions(const Packing& packing, const std::vector<int64_t>& first) {
   std::vector<int64_t> positions;
   positions.reserve(static_cast<size_t>(packing.tokens()));
   for (int64_t s = 0; s < packing.sequences(); ++s) {
-    for (int64_t i = 0; i < packing.offsets[s + 1] - packing.offsets[s]; ++i) positions.push_back(i);
+    for (int64_t i = 0; i < packing.offsets[s + 1] - packing.offsets[s]; ++i) {
+      positions.push_back(i + (first.empty() ? 0 : first[s]));
+    }
   }
   return at::tensor(positions, at::kLong).to(packing.offsets_device.device());
 }
@@ -163,40 +197,20 @@ at::Tensor plain_attention(const at::Tensor& qkv, const HeadLayout& heads, const
 }
 
 at::Tensor cached_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing,
-                            const LayerCache& cache, const std::vector<int64_t>& lengths) {
+                            const LayerCache& cache, const CachePlaces& places) {
   const auto [q, k, v] = split_heads(qkv, heads);
-  const int64_t kv_width = heads.kv_heads * heads.head_dim;
+  const int64_t kv_width = heads.kv_heads * heads.head_dim, capacity = cache.keys.size(1);
+  std::vector<int64_t> slots;  // row of each new token in the flattened cache
   for (int64_t s = 0; s < packing.sequences(); ++s) {
-    const int64_t first = packing.offsets[s], fresh = packing.offsets[s + 1] - first;
-    cache.keys[s].narrow(0, lengths[s], fresh).copy_(k.narrow(0, first, fresh).reshape({fresh, kv_width}));
-    cache.values[s].narrow(0, lengths[s], fresh).copy_(v.narrow(0, first, fresh).reshape({fresh, kv_width}));
+    const int64_t fresh = packing.offsets[s + 1] - packing.offsets[s];
+    base::check(places.lengths[s] + fresh <= capacity, "a sequence fits its row of the cache");
+    for (int64_t i = 0; i < fresh; ++i) slots.push_back(places.rows[s] * capacity + places.lengths[s] + i);
   }
-  if (!uses_kernel(qkv)) {
-    std::vector<at::Tensor> out;
-    for (int64_t s = 0; s < packing.sequences(); ++s) {
-      const int64_t first = packing.offsets[s], fresh = packing.offsets[s + 1] - first;
-      const auto seen = [&](const at::Tensor& x) {
-        return x[s].narrow(0, 0, lengths[s] + fresh).unflatten(1, {heads.kv_heads, heads.head_dim});
-      };
-      out.push_back(plain_sequence(q.narrow(0, first, fresh), seen(cache.keys), seen(cache.values), heads.scale));
-    }
-    return at::cat(out);
-  }
-  auto out = at::empty({qkv.size(0), heads.query_heads * heads.head_dim}, qkv.options());
-  const int64_t capacity = cache.keys.size(1);
-  const int64_t longest = *std::max_element(lengths.begin(), lengths.end()) + packing.longest;
-  for_heads(heads, packing.sequences(), longest, [&](int64_t s, int64_t head, float* scratch) {
-    const int64_t first = packing.offsets[s];
-    auto tile = packed_tile(qkv.const_data_ptr<float>(), heads, first, packing.offsets[s + 1] - first, head);
-    tile.first_position = lengths[s];
-    tile.k = cache.keys.const_data_ptr<float>() + s * capacity * kv_width + head * heads.head_dim;
-    tile.v = cache.values.const_data_ptr<float>() + s * capacity * kv_width + head * heads.head_dim;
-    tile.kv_row = kv_width;
-    set_output(tile, heads, out.data_ptr<float>(), nullptr, first, head);
-    tile.scratch = scratch;
-    cpu_kernels().attention(tile);
-  });
-  return out;
+  const auto index = at::tensor(slots, at::kLong).to(qkv.device());
+  cache.keys.view({-1, kv_width}).index_copy_(0, index, k.flatten(1));
+  cache.values.view({-1, kv_width}).index_copy_(0, index, v.flatten(1));
+  return uses_kernel(qkv) ? kernel_cached_attention(qkv, heads, packing, cache, places)
+                          : plain_cached_attention(q, packing, cache, places, heads);
 }
 
 }  // namespace preimage::nn

@@ -181,10 +181,10 @@ TEST(Attention, PrefillDecodeAndAnyBatchGiveTheSameBits) {
       // Token by token over a cache, after a prefill of a third.
       const LayerCache cache{at::zeros({1, longest + 5, width}), at::zeros({1, longest + 5, width})};
       const int64_t prefill = std::max<int64_t>(1, length / 3);
-      auto got = cached_attention(own.narrow(0, 0, prefill), heads, make_packing({prefill}, at::kCPU), cache, {0});
+      auto got = cached_attention(own.narrow(0, 0, prefill), heads, make_packing({prefill}, at::kCPU), cache, {{0}, {0}});
       EXPECT_TRUE(same_bits(expected.narrow(0, 0, prefill), got));
       for (int64_t t = prefill; t < length; ++t) {
-        got = cached_attention(own.narrow(0, t, 1), heads, make_packing({1}, at::kCPU), cache, {t});
+        got = cached_attention(own.narrow(0, t, 1), heads, make_packing({1}, at::kCPU), cache, {{0}, {t}});
         EXPECT_TRUE(same_bits(expected.narrow(0, t, 1), got)) << t;
       }
     }

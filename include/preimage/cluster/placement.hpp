@@ -39,7 +39,11 @@ Placement place(const Session& session, const PlacementOptions& options);
 // Makes this process use the placement: threads of ATen and OpenMP, current GPU.
 void apply(const Placement& placement);
 
-// One object for each rank: {"rank", "host", "device", "threads", "cores", "gpus"}. Collective.
+// What computes: the name of the GPU, or of the CPU ("AMD EPYC 9755 128-Core Processor").
+std::string device_model(const c10::Device& device);
+
+// One object for each rank: {"rank", "host", "device", "model", "threads", "cores", "gpus"}.
+// Collective.
 base::Json describe(const Communicator& comm, const Placement& placement);
 
 }  // namespace preimage::cluster

@@ -25,9 +25,10 @@ class TicketQueue {
   // From now on next() is empty on every rank. Any rank, any number of times.
   virtual void close() = 0;
   virtual bool closed() = 0;
-  // A count of finished items, kept over resets and read by anyone.
-  virtual void add_done(int64_t count) = 0;
-  virtual int64_t done() = 0;
+  // Small shared counts, kept over resets; any rank changes and reads them at any time.
+  enum class Counter { done, busy };
+  virtual void add(Counter counter, int64_t value) = 0;
+  virtual int64_t read(Counter counter) = 0;
 };
 
 // Tickets are an atomic counter in the memory of rank 0 (MPI_Fetch_and_op on a passive window).

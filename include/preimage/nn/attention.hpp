@@ -25,23 +25,28 @@ struct Packing {
   int64_t tokens() const { return offsets.back(); }
 };
 Packing make_packing(const std::vector<int64_t>& lengths, at::Device device);
-// [tokens] int64: the position of each token in its sequence.
-at::Tensor packed_positions(const Packing& packing);
+// [tokens] int64: the position of each token in its sequence, where sequence s starts at first[s] (at 0
+// when `first` is empty).
+at::Tensor packed_positions(const Packing& packing, const std::vector<int64_t>& first = {});
 
 // qkv [tokens, width()]: queries, keys, values of each token, already rotated -> [tokens, query_heads *
 // head_dim]. Every sequence is its own causal block. Differentiable.
 at::Tensor attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing);
 at::Tensor plain_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing);
 
-// Keys and values of one layer: [sequences, capacity, kv_heads * head_dim] each.
+// Keys and values of one layer: [rows, capacity, kv_heads * head_dim] each.
 struct LayerCache {
   at::Tensor keys, values;
 };
 
+// Which row of the cache each sequence of a packed batch owns, and how many tokens it holds there.
+struct CachePlaces {
+  std::vector<int64_t> rows, lengths;
+};
+
 // The new tokens of each sequence (packed; rotated) attend to their sequence's cached keys and to
-// themselves. Writes the new keys and values at `lengths[s]` first. No gradient. `lengths` are the cached
-// tokens of each sequence before this call.
+// themselves. Writes the new keys and values behind the cached ones first. No gradient.
 at::Tensor cached_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing,
-                            const LayerCache& cache, const std::vector<int64_t>& lengths);
+                            const LayerCache& cache, const CachePlaces& places);
 
 }  // namespace preimage::nn

@@ -1,0 +1,67 @@
+// A frozen (or trained) decoder: token ids or embeddings in, hidden states and logits out.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "preimage/lm/checkpoint.hpp"
+#include "preimage/nn/attention.hpp"
+#include "preimage/nn/linear.hpp"
+
+namespace preimage::lm {
+
+// Keys and values of `rows` sequences of up to `capacity` tokens.
+struct KvCache {
+  std::vector<nn::LayerCache> layers;  // [rows, capacity, kv_heads * head_dim] each
+  int64_t rows = 0, capacity = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelConfig& config() const = 0;
+  virtual at::ScalarType dtype() const = 0;
+  virtual at::Device device() const = 0;
+
+  // ids [tokens] int64 -> [tokens, d] in the model's dtype; differentiable where the table is trained.
+  virtual at::Tensor embed(const at::Tensor& ids) const = 0;
+  // Embeddings [tokens, d] of packed sequences -> final normed hidden states [tokens, d].
+  // Differentiable in x; frozen weights get no gradient.
+  virtual at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing) const = 0;
+  // The same for new tokens of sequences whose earlier tokens are in the cache; appends to it. No graph.
+  virtual at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing, KvCache& cache,
+                            const nn::CachePlaces& places) const = 0;
+  virtual KvCache make_cache(int64_t rows, int64_t capacity) const = 0;
+  // The vocabulary projection [V, d]; logits = nn::linear(hidden, head()).
+  virtual const nn::Weight& head() const = 0;
+  // The embedding table [V, d].
+  virtual const at::Tensor& embedding_table() const = 0;
+};
+
+struct LoadOptions {
+  at::ScalarType dtype = at::kFloat;
+  at::Device device = at::kCPU;
+};
+
+// Loads a checkpoint folder: config, headers and memory are checked before the first weight is read.
+std::shared_ptr<const Model> load_model(const std::filesystem::path& folder, const LoadOptions& options);
+
+// The tensors of a family: name and shape, in the order of the published files.
+using TensorList = std::vector<std::pair<std::string, std::vector<int64_t>>>;
+TensorList expected_tensors(const ModelConfig& config);
+
+// Builds a model from tensors given by name: of a checkpoint, or of a trainer's parameters (then the
+// model is differentiable in them). Each name is asked for once.
+using TensorSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
+std::shared_ptr<const Model> build_model(const ModelConfig& config, const TensorSource& source);
+
+// Bytes of the weights in `dtype`, the CPU kernels' packed copies included.
+double weight_bytes(const ModelConfig& config, const LoadOptions& options);
+
+}  // namespace preimage::lm
