@@ -52,8 +52,8 @@ class JournalWriter {
 };
 
 // Said by the supervisor: this rank of this generation died by itself (the others were only taken
-// along), or rank -1: nobody knows which. The units in flight there get one more crash. A generation
-// that ended otherwise (walltime, kill, loss of the node) accuses no unit.
+// along), or rank -1: nobody knows which. The units in flight there get one more crash. A
+// generation that ended otherwise (walltime, kill, loss of the node) accuses no unit.
 void mark_crash(const std::filesystem::path& folder, int64_t generation, int64_t rank);
 
 struct CommittedUnit : JournalUnit {
@@ -65,9 +65,10 @@ struct Journal {
   std::vector<CommittedUnit> units;                // in the order of the journal; ids are unique
   std::unordered_map<std::string, size_t> by_id;   // position in `units`
   std::map<std::string, std::string> quarantined;  // unit id -> reason
-  std::map<std::string, int64_t> crashes;          // unit id -> how often it was in flight on a rank that died
-  std::vector<std::string> warnings;               // damaged lines: file:line, byte, what was lost
-  int64_t last_generation = -1;                    // -1: nothing has run yet
+  std::map<std::string, int64_t>
+      crashes;                        // unit id -> how often it was in flight on a rank that died
+  std::vector<std::string> warnings;  // damaged lines: file:line, byte, what was lost
+  int64_t last_generation = -1;       // -1: nothing has run yet
 
   // Sorted by (wave, index), then id.
   std::vector<CommittedUnit> in_order() const;

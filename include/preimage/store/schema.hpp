@@ -29,8 +29,8 @@ struct TableSchema {
   int64_t version = 1;
 };
 
-// A dataset whose first axis counts items; items of one dataset may differ in their other sizes and are
-// padded at the end with NaN (integers with -1) when merged.
+// A dataset whose first axis counts items; items of one dataset may differ in their other sizes and
+// are padded at the end with NaN (integers with -1) when merged.
 struct TensorSchema {
   std::string name;  // "dcm/embeddings"
   std::string description;
@@ -39,8 +39,8 @@ struct TensorSchema {
   Type type = Type::f32;          // f32, f64 or i64
 };
 
-// A cell holds the type of its column (f32 and f64 as double). Text is any bytes; it is escaped when
-// stored (base::escape_text).
+// A cell holds the type of its column (f32 and f64 as double). Text is any bytes; it is escaped
+// when stored (base::escape_text).
 using Cell = std::variant<int64_t, double, bool, std::string>;
 using Row = std::vector<Cell>;
 
@@ -51,8 +51,8 @@ struct Tensor {
 
 // Everything that a unit commits.
 struct UnitOutput {
-  base::Json scalars = base::Json::object();       // what tell() decides on; goes into the journal
-  std::map<std::string, std::vector<Row>> rows;     // table name -> rows
+  base::Json scalars = base::Json::object();     // what tell() decides on; goes into the journal
+  std::map<std::string, std::vector<Row>> rows;  // table name -> rows
   std::map<std::string, std::vector<Tensor>> tensors;  // dataset name -> items
 };
 

@@ -1,0 +1,273 @@
+#include "preimage/store/results.hpp"
+
+#include <algorithm>
+#include <list>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "preimage/base/str.hpp"
+#include "results_file.hpp"
+#include "room_on_disk.hpp"
+
+namespace preimage::store {
+namespace {
+
+using base::Json;
+using base::str;
+
+// What a swept field looks like as a column: its type is that of all its values.
+Type sweep_type(const std::string& field, const ResultsInput& input) {
+  bool integers = true, numbers = true, bools = true, any = false;
+  const auto look = [&](const Json& sweep) {
+    const auto found = sweep.find(field);
+    const Json value = found == sweep.end() ? Json() : *found;
+    any = true;
+    integers = integers && value.is_number_integer();
+    numbers = numbers && value.is_number();
+    bools = bools && value.is_boolean();
+  };
+  for (const auto& unit : input.units) look(unit.sweep);
+  for (const auto& finish : input.finish) look(finish.sweep);
+  if (!any) return Type::text;
+  return integers ? Type::i64 : numbers ? Type::f64 : bools ? Type::boolean : Type::text;
+}
+
+Cell sweep_cell(const Json& sweep, const Column& column) {
+  const auto found = sweep.find(column.name);
+  const Json value = found == sweep.end() ? Json() : *found;
+  switch (column.type) {
+    case Type::i64:
+      return value.get<int64_t>();
+    case Type::f64:
+    case Type::f32:
+      return value.get<double>();
+    case Type::boolean:
+      return value.get<bool>();
+    case Type::text:
+      break;
+  }
+  if (value.is_null()) return std::string();
+  return value.is_string() ? value.get<std::string>() : base::canonical(value);
+}
+
+// Segments as they are needed: each is read once as long as all that are in use fit the cache, and
+// is dropped when its last unit was taken.
+class SegmentCache {
+ public:
+  SegmentCache(const ResultsInput& input, uint64_t limit) : input_(input), limit_(limit) {
+    left_.assign(input.segments.size(), 0);
+    for (const auto& unit : input.units) {
+      if (unit.unit.segment >= 0) ++left_.at(static_cast<size_t>(unit.unit.segment));
+    }
+  }
+
+  // The output of one unit, moved out.
+  UnitOutput take(const CommittedUnit& unit) {
+    if (unit.segment < 0) return {};
+    const auto number = static_cast<size_t>(unit.segment);
+    auto found = open_.find(number);
+    if (found == open_.end()) found = load(number);
+    order_.splice(order_.end(), order_, found->second.order);
+    const auto at = found->second.units.find(unit.id);
+    if (at == found->second.units.end()) {
+      throw base::data_error(str((input_.segments_folder / input_.segments[number].name).string(),
+                                 ": does not hold unit ", unit.id, ", which the journal says"));
+    }
+    UnitOutput out = std::move(at->second);
+    if (--left_[number] == 0) drop(number);
+    return out;
+  }
+
+ private:
+  struct Open {
+    std::unordered_map<std::string, UnitOutput> units;
+    std::list<size_t>::iterator order;
+  };
+  using Map = std::map<size_t, Open>;
+
+  Map::iterator load(size_t number) {
+    const auto& ref = input_.segments[number];
+    while (!order_.empty() && bytes_ + ref.bytes > limit_) drop(order_.front());
+    auto segment = read_segment(input_.segments_folder, ref);
+    Open open;
+    for (auto& unit : segment.units) open.units[unit.id] = std::move(unit.output);
+    open.order = order_.insert(order_.end(), number);
+    bytes_ += ref.bytes;
+    return open_.emplace(number, std::move(open)).first;
+  }
+
+  void drop(size_t number) {
+    const auto found = open_.find(number);
+    order_.erase(found->second.order);
+    open_.erase(found);
+    bytes_ -= input_.segments[number].bytes;
+  }
+
+  const ResultsInput& input_;
+  uint64_t limit_;
+  uint64_t bytes_ = 0;
+  std::vector<int64_t> left_;  // units still to be taken, for each segment
+  Map open_;
+  std::list<size_t> order_;  // least recently used first
+};
+
+// What has to be known of all segments before the first row is written.
+struct Survey {
+  std::map<std::string, std::vector<int64_t>> shapes;  // of each tensor, items first
+  Json computed_by = Json::array();                    // distinct headers with their units
+};
+
+void widen(std::vector<int64_t>& shape, const std::vector<int64_t>& item) {
+  ++shape[0];
+  for (size_t i = 0; i < item.size(); ++i) shape[i + 1] = std::max(shape[i + 1], item[i]);
+}
+
+Survey survey_of(const Schemas& schemas, const ResultsInput& input) {
+  Survey out;
+  for (const auto& schema : schemas.tensors) out.shapes[schema.name].assign(schema.axes.size(), 0);
+  std::vector<std::unordered_map<std::string, bool>> wanted(input.segments.size());
+  for (const auto& [unit, sweep] : input.units) {
+    if (unit.segment >= 0) wanted.at(static_cast<size_t>(unit.segment))[unit.id] = true;
+  }
+  std::map<std::vector<std::string>, int64_t> places;
+  for (size_t s = 0; s < input.segments.size(); ++s) {
+    if (wanted[s].empty()) continue;
+    const auto sizes = read_segment_sizes(input.segments_folder, input.segments[s]);
+    places[{sizes.header.binary, sizes.header.device, sizes.header.host}] +=
+        static_cast<int64_t>(wanted[s].size());
+    for (const auto& [name, items] : sizes.tensors) {
+      const auto shape = out.shapes.find(name);
+      for (size_t i = 0; i < items.unit.size(); ++i) {
+        const auto& id = sizes.unit_ids.at(static_cast<size_t>(items.unit[i]));
+        if (shape != out.shapes.end() && wanted[s].contains(id))
+          widen(shape->second, items.shapes[i]);
+      }
+    }
+  }
+  for (const auto& finish : input.finish) {
+    for (const auto& [name, items] : finish.output.tensors) {
+      const auto shape = out.shapes.find(name);
+      base::check(shape != out.shapes.end(), "the schemas name tensor " + name);
+      for (const auto& item : items) {
+        base::check(item.shape.size() + 1 == shape->second.size(), "axes of " + name);
+        widen(shape->second, item.shape);
+      }
+    }
+  }
+  for (const auto& [place, units] : places) {
+    out.computed_by.push_back(
+        {{"binary", place[0]}, {"device", place[1]}, {"host", place[2]}, {"units", units}});
+  }
+  return out;
+}
+
+// True when units were computed by different programs or kinds of device: bitwise equality with
+// another run is then not promised.
+bool is_mixed(const Json& computed_by) {
+  return std::any_of(computed_by.begin(), computed_by.end(), [&](const Json& place) {
+    return place["binary"] != computed_by[0]["binary"] ||
+           place["device"] != computed_by[0]["device"];
+  });
+}
+
+class Assembly {
+ public:
+  Assembly(hid_t file, const ResultsOptions& options, const Schemas& schemas,
+           const ResultsInput& input)
+      : input_(input) {
+    for (const auto& field : options.sweep_fields) {
+      sweep_columns_.push_back({field, sweep_type(field, input), "", "swept field of the job"});
+    }
+    survey_ = survey_of(schemas, input);
+    units_.emplace(file, "units", with_sweep(results_units_schema()), true);
+    for (const auto& schema : schemas.tables) {
+      tables_.emplace(std::piecewise_construct, std::forward_as_tuple(schema.name),
+                      std::forward_as_tuple(file, schema.name, with_sweep(schema), true));
+    }
+    for (const auto& schema : schemas.tensors) {
+      tensors_.emplace(std::piecewise_construct, std::forward_as_tuple(schema.name),
+                       std::forward_as_tuple(file, schema, survey_.shapes.at(schema.name)));
+    }
+  }
+
+  void write(uint64_t cache_bytes) {
+    SegmentCache cache(input_, cache_bytes);
+    int64_t number = 0;
+    for (const auto& [unit, sweep] : input_.units) {
+      units_->append(swept({unit.id, unit.stage, base::canonical(unit.key), unit.wave, unit.index,
+                            base::canonical(unit.scalars)},
+                           sweep));
+      add(cache.take(unit), sweep, number++);
+    }
+    for (const auto& finish : input_.finish) add(finish.output, finish.sweep, -1);
+    units_->finish();
+    for (auto& [name, table] : tables_) table.finish();
+    for (auto& [name, tensor] : tensors_) tensor.finish();
+  }
+
+  const Survey& survey() const { return survey_; }
+
+ private:
+  TableSchema with_sweep(TableSchema schema) const {
+    schema.columns.insert(schema.columns.begin(), sweep_columns_.begin(), sweep_columns_.end());
+    return schema;
+  }
+
+  Row swept(const Row& row, const Json& sweep) const {
+    Row out;
+    out.reserve(sweep_columns_.size() + row.size());
+    for (const auto& column : sweep_columns_) out.push_back(sweep_cell(sweep, column));
+    out.insert(out.end(), row.begin(), row.end());
+    return out;
+  }
+
+  void add(const UnitOutput& output, const Json& sweep, int64_t unit) {
+    for (const auto& [name, rows] : output.rows) {
+      const auto table = tables_.find(name);
+      base::check(table != tables_.end(), "the schemas name table " + name);
+      for (const auto& row : rows) table->second.append(swept(row, sweep));
+    }
+    for (const auto& [name, items] : output.tensors) {
+      const auto tensor = tensors_.find(name);
+      base::check(tensor != tensors_.end(), "the schemas name tensor " + name);
+      for (const auto& item : items) tensor->second.append({unit, 0, &item}, item.shape);
+    }
+  }
+
+  const ResultsInput& input_;
+  std::vector<Column> sweep_columns_;
+  Survey survey_;
+  std::optional<TableWriter> units_;
+  std::map<std::string, TableWriter> tables_;
+  std::map<std::string, IndexedTensorWriter> tensors_;
+};
+
+}  // namespace
+
+void write_results(const std::filesystem::path& path, const ResultsOptions& options,
+                   const Schemas& schemas, const ResultsInput& input) {
+  uint64_t needed = 1 << 20;
+  for (const auto& segment : input.segments) needed += segment.bytes;
+  require_room(path.has_parent_path() ? path.parent_path() : ".", needed);
+  try {
+    ResultsFile file(path);
+    h5::set_attribute(file.get(), "format", kResultsFormat);
+    {
+      Assembly assembly(file.get(), options, schemas, input);
+      assembly.write(options.cache_bytes);
+      Json provenance = options.provenance;
+      provenance["computed_by"] = assembly.survey().computed_by;
+      provenance["mixed_hardware_or_binary"] = is_mixed(assembly.survey().computed_by);
+      write_json_group(file.get(), "config", options.config);
+      write_json_group(file.get(), "provenance", provenance);
+    }
+    file.publish();
+  } catch (const base::Error& error) {
+    if (error.code() != base::ExitCode::io) throw;
+    throw base::io_error(str(error.what(), " (", path.string(), " needs about ", needed, " bytes, ",
+                             base::human_bytes(needed), ")"));
+  }
+}
+
+}  // namespace preimage::store
