@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include "preimage/base/random.hpp"
+#include "preimage/base/str.hpp"
 
 namespace preimage::optim {
 namespace {
@@ -60,7 +61,7 @@ TEST(Adam, AgreesWithAtenAndDoesNotDependOnTheBatchOrTheThreads) {
   auto alone = make_problems(rows, 37);  // its third problem is cut out below
   AdamProblems third{{0, 8}, alone.values.narrow(0, 4, 8).clone(), at::zeros({8, 37}), at::zeros({8, 37}), {0}};
   for (int step = 0; step < 20; ++step) {
-    const auto g = random_tensor({14, 37}, "g" + std::to_string(step));
+    const auto g = random_tensor({14, 37}, base::str("g", step));
     const std::vector<double> lr = {0.01, 0.02, 0.03 / (step + 1), 0.04};
     at::set_num_threads(2);
     adam_step(all, g, lr, {});
