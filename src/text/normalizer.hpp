@@ -1,0 +1,21 @@
+// Normalizers: what happens to a stretch of text before it is cut (tokenizer.json "normalizer").
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "preimage/base/json_node.hpp"
+
+namespace preimage::text {
+
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  // Rewrites well-formed UTF-8 in place.
+  virtual void apply(std::string& text) const = 0;
+};
+
+// A new kind is one class and one line in the list of normalizer.cpp.
+std::unique_ptr<const Normalizer> make_normalizer(const base::JsonNode& node);
+
+}  // namespace preimage::text
