@@ -98,7 +98,7 @@ std::vector<MergedTable> tables_of(const std::vector<Source>& sources) {
         throw base::data_error(str("table ", table.name, " has the columns ",
                                    columns_text(found->schema), " in ", first.string(), " and ",
                                    columns_text(table.schema), " in ", source.path.string(),
-                                   "; files with the same swept fields can be merged"));
+                                   "; files with the same columns can be merged"));
       }
       found->sources.push_back(&source);
     }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <list>
 #include <map>
-#include <optional>
 #include <unordered_map>
 
 #include "preimage/base/str.hpp"
@@ -16,41 +15,6 @@ namespace {
 using base::Json;
 using base::str;
 
-// What a swept field looks like as a column: its type is that of all its values.
-Type sweep_type(const std::string& field, const ResultsInput& input) {
-  bool integers = true, numbers = true, bools = true, any = false;
-  const auto look = [&](const Json& sweep) {
-    const auto found = sweep.find(field);
-    const Json value = found == sweep.end() ? Json() : *found;
-    any = true;
-    integers = integers && value.is_number_integer();
-    numbers = numbers && value.is_number();
-    bools = bools && value.is_boolean();
-  };
-  for (const auto& unit : input.units) look(unit.sweep);
-  for (const auto& finish : input.finish) look(finish.sweep);
-  if (!any) return Type::text;
-  return integers ? Type::i64 : numbers ? Type::f64 : bools ? Type::boolean : Type::text;
-}
-
-Cell sweep_cell(const Json& sweep, const Column& column) {
-  const auto found = sweep.find(column.name);
-  const Json value = found == sweep.end() ? Json() : *found;
-  switch (column.type) {
-    case Type::i64:
-      return value.get<int64_t>();
-    case Type::f64:
-    case Type::f32:
-      return value.get<double>();
-    case Type::boolean:
-      return value.get<bool>();
-    case Type::text:
-      break;
-  }
-  if (value.is_null()) return std::string();
-  return value.is_string() ? value.get<std::string>() : base::canonical(value);
-}
-
 // Segments as they are needed: each is read once as long as all that are in use fit the cache, and
 // is dropped when its last unit was taken.
 class SegmentCache {
@@ -58,7 +22,7 @@ class SegmentCache {
   SegmentCache(const ResultsInput& input, uint64_t limit) : input_(input), limit_(limit) {
     left_.assign(input.segments.size(), 0);
     for (const auto& unit : input.units) {
-      if (unit.unit.segment >= 0) ++left_.at(static_cast<size_t>(unit.unit.segment));
+      if (unit.segment >= 0) ++left_.at(static_cast<size_t>(unit.segment));
     }
   }
 
@@ -127,7 +91,7 @@ Survey survey_of(const Schemas& schemas, const ResultsInput& input) {
   Survey out;
   for (const auto& schema : schemas.tensors) out.shapes[schema.name].assign(schema.axes.size(), 0);
   std::vector<std::unordered_map<std::string, bool>> wanted(input.segments.size());
-  for (const auto& [unit, sweep] : input.units) {
+  for (const auto& unit : input.units) {
     if (unit.segment >= 0) wanted.at(static_cast<size_t>(unit.segment))[unit.id] = true;
   }
   std::map<std::vector<std::string>, int64_t> places;
@@ -145,14 +109,12 @@ Survey survey_of(const Schemas& schemas, const ResultsInput& input) {
       }
     }
   }
-  for (const auto& finish : input.finish) {
-    for (const auto& [name, items] : finish.output.tensors) {
-      const auto shape = out.shapes.find(name);
-      base::check(shape != out.shapes.end(), "the schemas name tensor " + name);
-      for (const auto& item : items) {
-        base::check(item.shape.size() + 1 == shape->second.size(), "axes of " + name);
-        widen(shape->second, item.shape);
-      }
+  for (const auto& [name, items] : input.finish.tensors) {
+    const auto shape = out.shapes.find(name);
+    base::check(shape != out.shapes.end(), "the schemas name tensor " + name);
+    for (const auto& item : items) {
+      base::check(item.shape.size() + 1 == shape->second.size(), "axes of " + name);
+      widen(shape->second, item.shape);
     }
   }
   for (const auto& [place, units] : places) {
@@ -173,17 +135,13 @@ bool is_mixed(const Json& computed_by) {
 
 class Assembly {
  public:
-  Assembly(hid_t file, const ResultsOptions& options, const Schemas& schemas,
-           const ResultsInput& input)
-      : input_(input) {
-    for (const auto& field : options.sweep_fields) {
-      sweep_columns_.push_back({field, sweep_type(field, input), "", "swept field of the job"});
-    }
-    survey_ = survey_of(schemas, input);
-    units_.emplace(file, "units", with_sweep(results_units_schema()), true);
+  Assembly(hid_t file, const Schemas& schemas, const ResultsInput& input)
+      : input_(input),
+        survey_(survey_of(schemas, input)),
+        units_(file, "units", results_units_schema(), true) {
     for (const auto& schema : schemas.tables) {
       tables_.emplace(std::piecewise_construct, std::forward_as_tuple(schema.name),
-                      std::forward_as_tuple(file, schema.name, with_sweep(schema), true));
+                      std::forward_as_tuple(file, schema.name, schema, true));
     }
     for (const auto& schema : schemas.tensors) {
       tensors_.emplace(std::piecewise_construct, std::forward_as_tuple(schema.name),
@@ -194,14 +152,13 @@ class Assembly {
   void write(uint64_t cache_bytes) {
     SegmentCache cache(input_, cache_bytes);
     int64_t number = 0;
-    for (const auto& [unit, sweep] : input_.units) {
-      units_->append(swept({unit.id, unit.stage, base::canonical(unit.key), unit.wave, unit.index,
-                            base::canonical(unit.scalars)},
-                           sweep));
-      add(cache.take(unit), sweep, number++);
+    for (const auto& unit : input_.units) {
+      units_.append({unit.id, unit.stage, base::canonical(unit.key), unit.wave, unit.index,
+                     base::canonical(unit.scalars)});
+      add(cache.take(unit), number++);
     }
-    for (const auto& finish : input_.finish) add(finish.output, finish.sweep, -1);
-    units_->finish();
+    add(input_.finish, -1);
+    units_.finish();
     for (auto& [name, table] : tables_) table.finish();
     for (auto& [name, tensor] : tensors_) tensor.finish();
   }
@@ -209,36 +166,22 @@ class Assembly {
   const Survey& survey() const { return survey_; }
 
  private:
-  TableSchema with_sweep(TableSchema schema) const {
-    schema.columns.insert(schema.columns.begin(), sweep_columns_.begin(), sweep_columns_.end());
-    return schema;
-  }
-
-  Row swept(const Row& row, const Json& sweep) const {
-    Row out;
-    out.reserve(sweep_columns_.size() + row.size());
-    for (const auto& column : sweep_columns_) out.push_back(sweep_cell(sweep, column));
-    out.insert(out.end(), row.begin(), row.end());
-    return out;
-  }
-
-  void add(const UnitOutput& output, const Json& sweep, int64_t unit) {
+  void add(const UnitOutput& output, int64_t unit) {
     for (const auto& [name, rows] : output.rows) {
       const auto table = tables_.find(name);
-      base::check(table != tables_.end(), "the schemas name table " + name);
-      for (const auto& row : rows) table->second.append(swept(row, sweep));
+      if (table == tables_.end()) base::check(false, "the schemas name table " + name);
+      for (const auto& row : rows) table->second.append(row);
     }
     for (const auto& [name, items] : output.tensors) {
       const auto tensor = tensors_.find(name);
-      base::check(tensor != tensors_.end(), "the schemas name tensor " + name);
+      if (tensor == tensors_.end()) base::check(false, "the schemas name tensor " + name);
       for (const auto& item : items) tensor->second.append({unit, 0, &item}, item.shape);
     }
   }
 
   const ResultsInput& input_;
-  std::vector<Column> sweep_columns_;
   Survey survey_;
-  std::optional<TableWriter> units_;
+  TableWriter units_;
   std::map<std::string, TableWriter> tables_;
   std::map<std::string, IndexedTensorWriter> tensors_;
 };
@@ -254,7 +197,7 @@ void write_results(const std::filesystem::path& path, const ResultsOptions& opti
     ResultsFile file(path);
     h5::set_attribute(file.get(), "format", kResultsFormat);
     {
-      Assembly assembly(file.get(), options, schemas, input);
+      Assembly assembly(file.get(), schemas, input);
       assembly.write(options.cache_bytes);
       Json provenance = options.provenance;
       provenance["computed_by"] = assembly.survey().computed_by;

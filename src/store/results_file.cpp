@@ -61,10 +61,20 @@ void write_json_group(hid_t file, const std::string& name, const base::Json& jso
 }
 
 ResultsFile::ResultsFile(const std::filesystem::path& path)
-    : path_(path), temporary_(path.string() + ".tmp"), file_(h5::create_file(temporary_)) {}
+    : path_(path), temporary_(path.string() + ".tmp") {
+  try {
+    file_ = h5::create_file(temporary_);
+  } catch (const base::Error&) {
+    abandon();
+    throw;
+  }
+}
 
 ResultsFile::~ResultsFile() {
-  if (!file_) return;
+  if (!published_) abandon();
+}
+
+void ResultsFile::abandon() {
   file_ = {};  // closes silently
   std::error_code ignored;
   std::filesystem::remove(temporary_, ignored);
@@ -76,6 +86,7 @@ void ResultsFile::publish() {
   file_.close(place);
   base::sync_path(temporary_);
   std::filesystem::rename(temporary_, path_);
+  published_ = true;
   base::sync_path(path_.has_parent_path() ? path_.parent_path() : ".");
 }
 

@@ -57,6 +57,8 @@ class ResultsFile {
  private:
   std::filesystem::path path_, temporary_;
   h5::Handle file_;
+  bool published_ = false;
+  void abandon();
 };
 
 }  // namespace preimage::store

@@ -4,7 +4,7 @@
 //   of
 //                          its own under its path ("dcm.k")
 //   /units                 table: id, stage, key, wave, index, scalars of every unit
-//   /<table>               compound tables; swept fields come first as columns of their own
+//   /<table>               compound tables
 //   /<tensor>              items along the first axis, padded at the end with NaN or -1
 //   /index/<tensor>        for each item: row of its unit in /units (-1: of the end of the search),
 //   its
@@ -26,26 +26,14 @@ namespace preimage::store {
 struct ResultsOptions {
   base::Json config = base::Json::object();
   base::Json provenance = base::Json::object();
-  std::vector<std::string> sweep_fields;  // {"dcm.k", "run.seed"}: columns of every table
-  uint64_t cache_bytes = 1ull << 30;      // segments held in memory (their size on disk)
-};
-
-// The place of a unit or of an end of search in the sweep: {"dcm.k": 8}; empty without one.
-struct ResultsUnit {
-  CommittedUnit unit;
-  base::Json sweep = base::Json::object();
-};
-
-struct ResultsFinish {
-  UnitOutput output;
-  base::Json sweep = base::Json::object();
+  uint64_t cache_bytes = 1ull << 30;  // segments held in memory (their size on disk)
 };
 
 struct ResultsInput {
   std::filesystem::path segments_folder;
-  std::vector<SegmentRef> segments;   // CommittedUnit::segment points into them
-  std::vector<ResultsUnit> units;     // in the order in which their rows shall stand
-  std::vector<ResultsFinish> finish;  // what Search::finish gave; comes after all units
+  std::vector<SegmentRef> segments;  // CommittedUnit::segment points into them
+  std::vector<CommittedUnit> units;  // in the order in which their rows shall stand
+  UnitOutput finish;                 // what Search::finish gave; comes after all units
 };
 
 // Writes path + ".tmp", fsyncs, renames. Equal inputs give equal values. Segments are read one
