@@ -1,0 +1,159 @@
+#include "preimage/lm/train.hpp"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/cluster/tensor_reduce.hpp"
+#include "preimage/nn/layers.hpp"
+#include "train_state.hpp"
+
+namespace preimage::lm {
+namespace {
+
+// The leaves of one step's graph: the parameters themselves in float32, or copies in the products' dtype.
+struct Leaves {
+  std::vector<std::string> names;
+  std::vector<at::Tensor> tensors;
+  std::shared_ptr<const Model> model;
+};
+
+Leaves make_leaves(const Parameters& parameters, const ModelConfig& config, at::ScalarType dtype) {
+  Leaves leaves;
+  std::map<std::string, at::Tensor> by_name;
+  for (const auto& [name, shape] : expected_tensors(config)) {
+    auto leaf = parameters.views.at(name).detach().to(dtype).requires_grad_();
+    leaves.names.push_back(name);
+    leaves.tensors.push_back(leaf);
+    by_name[name] = leaf;
+  }
+  leaves.model = build_model(config, [&](const std::string& name, at::IntArrayRef) { return by_name.at(name); });
+  return leaves;
+}
+
+struct ShardLoss {
+  at::Tensor sum;  // scalar: sum of weighted nats, scaled; differentiable when the model is
+};
+
+ShardLoss shard_loss(const Model& model, const TrainStream::Shard& shard, double scale) {
+  const auto device = model.device();
+  const auto packing = nn::make_packing(shard.lengths, device);
+  const auto inputs = at::tensor(shard.inputs, at::kLong).to(device);
+  const auto targets = at::tensor(shard.targets, at::kLong).to(device);
+  const auto weights = (at::tensor(shard.weights, at::kFloat) * scale).to(device);
+  const auto hidden = model.hidden(model.embed(inputs), packing);
+  return {nn::linear_cross_entropy(hidden, model.head(), targets, weights).loss};
+}
+
+// Flat float32 gradient of one micro-shard in the order of the parameters, followed by its loss.
+at::Tensor shard_gradient(const Leaves& leaves, const TrainStream::Shard& shard, double counted) {
+  const auto loss = shard_loss(*leaves.model, shard, 1 / counted).sum;
+  const auto gradients = torch::autograd::grad({loss}, leaves.tensors);
+  std::vector<at::Tensor> flat;
+  for (const auto& g : gradients) flat.push_back(g.detach().to(at::kFloat).reshape({-1}));
+  flat.push_back(loss.detach().to(at::kFloat).reshape({1}));
+  return at::cat(flat);
+}
+
+double counted_tokens(const TrainStream& text, const TrainOptions& options, int64_t step) {
+  double counted = 0;
+  for (int64_t s = 0; s < options.micro_shards; ++s) {
+    counted += text.shard(step * options.micro_shards + s, options.shard_tokens).counted;
+  }
+  return std::max(counted, 1.0);
+}
+
+at::ScalarType products_dtype(const TrainOptions& options) { return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+
+TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const ModelConfig& config, const TrainStream& text,
+                      const TrainOptions& options, const TrainContext& context, int64_t step) {
+  const auto leaves = make_leaves(parameters, config, products_dtype(options));
+  const double counted = counted_tokens(text, options, step);
+  cluster::TreeSum sum(context.world, options.micro_shards);
+  for (int64_t s = sum.owned().begin; s < sum.owned().end; ++s) {
+    sum.add(s, shard_gradient(leaves, text.shard(step * options.micro_shards + s, options.shard_tokens), counted));
+  }
+  const int64_t size = parameters.flat.numel();
+  const auto total = sum.finish(at::empty({size + 1}, parameters.flat.options()));
+  TrainPoint point;
+  point.step = step;
+  point.loss = total[size].item<float>();
+  point.learning_rate = optim::learning_rate(options.schedule, step);
+  point.gradient_norm = optim::adamw_step(parameters.flat, total.narrow(0, 0, size), parameters.decay_mask, adam,
+                                          point.learning_rate, options.adam);
+  return point;
+}
+
+void require_finite(const TrainPoint& point) {
+  if (std::isfinite(point.loss) && std::isfinite(point.gradient_norm)) return;
+  throw base::Error(base::ExitCode::bad_config,
+                    base::str("training diverged at step ", point.step, ": loss ", point.loss, ", gradient norm ",
+                              point.gradient_norm, "; lower schedule.lr or raise schedule.warmup_steps"));
+}
+
+}  // namespace
+
+void TrainOptions::fields(base::Fields& f) {
+  f.add("steps", steps, {.help = "optimiser steps", .min = 1, .max = 1e9});
+  f.add("micro_shards", micro_shards, {.help = "gradient shards of a step, summed in a fixed tree", .min = 1, .max = 4096});
+  f.add("shard_tokens", shard_tokens, {.help = "predicted tokens of a micro-shard", .unit = "tokens", .min = 1, .max = 1e8});
+  f.add("context", context, {.help = "longest sequence", .unit = "tokens", .min = 1, .max = 1e6});
+  f.group("schedule", schedule);
+  f.group("adam", adam);
+  f.add("weight_decay", adam.weight_decay, {.help = "decoupled decay of matrices", .min = 0, .max = 10});
+  f.add("dtype", dtype, {.help = "precision of the products", .choices = {"float32", "bfloat16"}});
+  f.add("evaluate_every", evaluate_every, {.help = "validation interval; 0: at the end", .unit = "steps", .min = 0});
+  f.add("evaluate_shards", evaluate_shards, {.help = "micro-shards of validation text", .min = 1, .max = 1e6});
+  f.add("checkpoint_every", checkpoint_every,
+        {.help = "interval of the resumable state; 0: at the end", .unit = "steps", .min = 0, .role = base::FieldRole::placement});
+}
+
+double evaluate(const Model& model, const TrainStream& text, int64_t shards, int64_t shard_tokens,
+                const cluster::Communicator& world) {
+  const at::NoGradGuard no_grad;
+  // [sum of nats, counted tokens] of each shard, summed along the tree like gradients.
+  cluster::TreeSum sum(world, shards);
+  for (int64_t s = sum.owned().begin; s < sum.owned().end; ++s) {
+    const auto shard = text.shard(s, shard_tokens);
+    const double nats = shard_loss(model, shard, 1).sum.item<float>();
+    sum.add(s, at::tensor({nats, shard.counted}, at::kFloat));
+  }
+  const auto total = sum.finish(at::empty({2}, at::kFloat));
+  return total[0].item<float>() / std::max(1.0f, total[1].item<float>());
+}
+
+TrainResult train(Parameters& parameters, const ModelConfig& config, const TrainStream& text, const TrainStream& validation,
+                  const TrainOptions& options, const TrainContext& context) {
+  TrainResult result;
+  optim::AdamWState adam{at::zeros_like(parameters.flat), at::zeros_like(parameters.flat), 0};
+  TrainStateFile state(context.state_folder, parameters, adam);
+  result.curve = state.load(context.world);
+  const auto validate = [&] {
+    const auto leaves = make_leaves(parameters, config, products_dtype(options));
+    return evaluate(*leaves.model, validation, options.evaluate_shards, options.shard_tokens, context.world);
+  };
+  for (auto step = static_cast<int64_t>(result.curve.size()); step < options.steps; ++step) {
+    // All ranks must leave together: the decision is collective.
+    if (context.budget && context.world.any(context.budget->must_stop())) {
+      state.save(result.curve, context.world);
+      return result;
+    }
+    const double begin = base::monotonic_seconds();
+    auto point = train_step(parameters, adam, config, text, options, context, step);
+    require_finite(point);
+    point.tokens_per_s = static_cast<double>(options.micro_shards * options.shard_tokens) / (base::monotonic_seconds() - begin);
+    const bool last = step + 1 == options.steps;
+    if (last || (options.evaluate_every > 0 && (step + 1) % options.evaluate_every == 0)) point.validation_loss = validate();
+    result.curve.push_back(point);
+    if (context.report) context.report(point);
+    if (last || (options.checkpoint_every > 0 && (step + 1) % options.checkpoint_every == 0)) state.save(result.curve, context.world);
+  }
+  result.finished = true;
+  return result;
+}
+
+}  // namespace preimage::lm
