@@ -23,9 +23,12 @@ file(GLOB nvidia_lib "${site}/nvidia/*/lib" "${site}/nvidia/cu13/lib")
 add_library(preimage_torch INTERFACE)
 add_library(preimage::torch ALIAS preimage_torch)
 # -fopenmp: without it at::parallel_for in our own units is silently serial.
-target_compile_options(preimage_torch INTERFACE -fopenmp
-  "SHELL:-idirafter ${PREIMAGE_TORCH_ROOT}/include"
-  "SHELL:-idirafter ${PREIMAGE_TORCH_ROOT}/include/torch/csrc/api/include")
+target_compile_options(preimage_torch INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${PREIMAGE_TORCH_ROOT}/include>"
+  "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${PREIMAGE_TORCH_ROOT}/include/torch/csrc/api/include>"
+  "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>"
+  # nvcc's host compiler also preprocesses the device code.
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-fopenmp,-idirafter,${PREIMAGE_TORCH_ROOT}/include>")
 # The linker is named the wheel's own libgomp, so that only one OpenMP runtime is loaded.
 target_link_libraries(preimage_torch INTERFACE
   "${torch_lib}/libtorch_cpu.so" "${torch_lib}/libc10.so" "${torch_lib}/libgomp.so.1")
@@ -38,7 +41,8 @@ endforeach()
 
 if(PREIMAGE_CUDA)
   target_compile_definitions(preimage_torch INTERFACE PREIMAGE_CUDA=1)
-  target_link_options(preimage_torch INTERFACE -Wl,--no-as-needed)
+  # enable-new-dtags: a RUNPATH, which LD_LIBRARY_PATH overrides on a machine whose torch lies elsewhere.
+  target_link_options(preimage_torch INTERFACE -Wl,--no-as-needed -Wl,--enable-new-dtags)
   target_link_libraries(preimage_torch INTERFACE
     "${torch_lib}/libtorch_cuda.so" "${torch_lib}/libc10_cuda.so" CUDA::cudart CUDA::cublasLt)
 endif()
