@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+"""Makes the report of a dcm run: DIR/report/report.html (one file, pictures inside) and the pictures as PNG.
+
+    .venv/bin/python analysis/report.py DIR
+
+DIR holds results.h5 (or is that file). Exit codes: 0 done, 2 usage, 65 not a result of dcm, 74 cannot write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+import io
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import figures  # noqa: E402  (chooses the Agg backend before pyplot)
+import h5py
+import matplotlib.pyplot as plt
+import pandas as pd
+import tables
+
+EX_DATA, EX_IO = 65, 74
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 1080px; margin: 2em auto; padding: 0 1em; }
+h1 { font-size: 1.6em; margin-bottom: .2em; } h2 { font-size: 1.2em; margin-top: 2em; }
+table { border-collapse: collapse; font-size: .88em; margin: .6em 0; width: auto; }
+th, td { text-align: left; vertical-align: top; padding: .3em .7em; border-bottom: 1px solid #ddd; }
+th { background: #f4f4f4; } td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 24em; }
+.note { color: #555; font-size: .88em; } img { max-width: 100%; margin: .4em 0 1.2em; }
+.wide { overflow-x: auto; }
+.mark { display: inline-block; padding: 0 .5em; border-radius: .3em; font-weight: 600; white-space: nowrap; }
+.good { background: #d6efe6; color: #00563f; } .bad { background: #fae0d3; color: #8a3400; }
+.open { background: #fdf0cf; color: #6b4a00; } .none { background: #ececec; color: #444; }
+"""
+
+MARKS = {"pass": "good", "Pass": "good", "OK": "good", "yes": "good", "fail": "bad", "Fail": "bad", "FAIL": "bad",
+         "no": "bad", "inconclusive": "open", "Partial": "open", "WARN": "open", "not_reached": "none"}
+
+
+class Number(str):
+    """A cell that is set to the right."""
+
+
+class Text(str):
+    """A cell that keeps its line breaks."""
+
+
+class Mark(str):
+    """A cell with a coloured word."""
+
+
+def cell(value: object) -> str:
+    text = html.escape(str(value))
+    if isinstance(value, Mark):
+        return f'<td><span class="mark {MARKS.get(value, "none")}">{text}</span></td>'
+    kind = {Number: ' class="number"', Text: ' class="text"'}.get(type(value), "")
+    return f"<td{kind}>{text}</td>"
+
+
+def html_table(head: list[str], rows: list[list[object]]) -> str:
+    parts = ['<div class="wide"><table><tr>', *(f"<th>{html.escape(name)}</th>" for name in head), "</tr>"]
+    for row in rows:
+        parts.append("<tr>" + "".join(cell(value) for value in row) + "</tr>")
+    return "".join(parts) + "</table></div>"
+
+
+def number(value: float, digits: int = 3) -> Number:
+    return Number("–" if pd.isna(value) else f"{value:.{digits}g}")
+
+
+def percent(value: float) -> str:
+    return "–" if pd.isna(value) else f"{100 * value:.0f} %"
+
+
+def rate(successes: int, count: int) -> Number:
+    if count == 0:
+        return Number("–")
+    low, high = tables.wilson(successes, count)
+    return Number(f"{successes} of {count} ({100 * low:.0f}–{100 * high:.0f} %)")
+
+
+# ---------------------------------------------------------------- where the run came from
+
+
+def find_key(tree: object, key: str) -> object:
+    """The last value under `key` anywhere in a tree of JSON, or None."""
+    found = None
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            inner = value if name == key else find_key(value, key)
+            found = found if inner is None else inner
+    elif isinstance(tree, list):
+        for value in tree:
+            inner = find_key(value, key)
+            found = found if inner is None else inner
+    return found
+
+
+def hosts(provenance: dict) -> str:
+    ranks = find_key(provenance, "ranks")
+    if not isinstance(ranks, list):
+        return ""
+    seen: dict[str, int] = {}
+    for entry in ranks:
+        if isinstance(entry, dict):
+            name = ", ".join(str(entry[key]) for key in ("host", "device") if entry.get(key))
+            seen[name] = seen.get(name, 0) + 1
+    return "; ".join(f"{name} ({count} rank{'s' if count > 1 else ''})" for name, count in seen.items())
+
+
+def header_rows(config: dict, provenance: dict, units: int) -> list[list[object]]:
+    model, data, dcm, run = (config.get(name, {}) for name in ("model", "data", "dcm", "run"))
+    schedule = dcm.get("schedule", {})
+    rows = [
+        ["model", f"{model.get('dir', '?')}, {model.get('dtype', '?')}"],
+        ["data", f"{data.get('kind', '?')}, {data.get('path') or 'generated'}, {data.get('count', '?')} pairs,"
+                 f" drawn with seed {data.get('seed', '?')}"],
+        ["method", f"K {dcm.get('k', '?')}, init {dcm.get('init', '?')}, objective {dcm.get('objective', '?')},"
+                   f" stop {dcm.get('stop', '?')}, restarts {dcm.get('restarts', '?')}"
+                   f" ({dcm.get('restart_policy', '?')}), stages {', '.join(dcm.get('stages', []))}"],
+        ["schedule", f"{schedule.get('kind', '?')}, learning rate {schedule.get('lr', '?')},"
+                     f" {schedule.get('steps', '?')} steps"],
+        ["seed of the run", str(run.get("seed", "?"))],
+        ["units of work", str(units)],
+        ["git state", str(find_key(provenance, "git") or "unknown")],
+        ["identity", str(find_key(provenance, "identity") or "unknown")],
+    ]
+    where = hosts(provenance)
+    if where:
+        rows.append(["ran on", where])
+    if not dcm.get("text_encoder"):
+        rows.append(["grade", "cosine clause off (no text encoder): Pass = equal text or token F1 ≥ 0.8"])
+    return rows
+
+
+def note_of(config: dict, frame_name: str, count: int) -> str:
+    """The line under every figure."""
+    dcm, run = config.get("dcm", {}), config.get("run", {})
+    model = Path(config.get("model", {}).get("dir", "?")).name
+    return (f"{model} · {config.get('data', {}).get('kind', '?')} · K {dcm.get('k', '?')} · init"
+            f" {dcm.get('init', '?')} · seed {run.get('seed', '?')} · {count} {frame_name}")
+
+
+# ---------------------------------------------------------------- tables of the report
+
+
+def result_rows(frames: dict[str, pd.DataFrame]) -> list[list[object]]:
+    """One row for each stage (and each combination of a sweep): the three rates side by side."""
+    rows = []
+    for name in ("single", "pairs", "sweep_pairs"):
+        frame = frames[name]
+        if frame.empty:
+            continue
+        by = ["stage", *(["target"] if name == "single" else []), "k", "init", *tables.swept_columns(frame)]
+        for key, part in frame.groupby(by, sort=True):
+            named = dict(zip(by, key))
+            stage = named.pop("stage") + (f" {named.pop('target')}" if "target" in named else "")
+            k, init = named.pop("k"), named.pop("init")
+            swept = "; ".join(f"{field} {value}" for field, value in named.items())
+            losses = part["loss"] if name == "single" else part["loss_q"] + part["loss_a"]
+            rows.append([stage, Number(k), init + (f"; {swept}" if swept else ""), Number(len(part)),
+                         *(rate(int(part[c].sum()), len(part)) for c in ("conv", "tight", "exact")),
+                         number(losses.mean()), number(part["steps"].median(), 4)])
+    return rows
+
+
+RESULT_HEAD = ["stage", "K", "init", "units", "conv (Wilson 95 %)", "tight", "exact", "mean loss (nats/token)",
+               "median steps"]
+
+
+def gate_rows(gates: pd.DataFrame) -> list[list[object]]:
+    rows = []
+    for gate in gates.itertuples():
+        asked = f" of the first {gate.pairs_asked}" if gate.pairs_asked else ""
+        value = "–" if pd.isna(gate.value) else (
+            f"{100 * gate.value:.0f} % ({100 * gate.value_low:.0f}–{100 * gate.value_high:.0f};"
+            f" by article {100 * gate.article_low:.0f}–{100 * gate.article_high:.0f})")
+        rows.append([gate.gate, Mark(gate.verdict), Text(gate.predicate), Text(value),
+                     Number(f"{gate.pairs_used}{asked}"), Text(gate.action or "–"), Text(gate.taken or "–"),
+                     Text(gate.detail or "")])
+    return rows
+
+
+def sample_rows(pairs: pd.DataFrame, spot_cases: int) -> list[list[object]]:
+    """The converged pairs to read by hand, then those that were not reproduced."""
+    converged = pairs[pairs["conv"].astype(bool)].sort_values("pair_index").head(spot_cases)
+    failed = pairs[~pairs["exact"].astype(bool)].sort_values("pair_index").head(10)
+    rows = []
+    for pair in pd.concat([converged, failed]).drop_duplicates("pair_index").itertuples():
+        for side, target, decoded, grade, exact_loss in (
+                ("Q", pair.question, pair.decoded_q, pair.grade_q, pair.loss_q),
+                ("A", pair.answer, pair.decoded_a, pair.grade_a, pair.loss_a)):
+            rows.append([Number(pair.pair_index), side, Text(target), Text(decoded),
+                         Mark("yes" if target == decoded else "no"), Mark(grade), number(exact_loss)])
+    return rows
+
+
+def sweep_rows(sweep: pd.DataFrame) -> list[list[object]]:
+    rows = []
+    for row in sweep.sort_values(["stage", "k"]).itertuples():
+        rates = [Number(f"{percent(getattr(row, c))} ({100 * getattr(row, c + '_low'):.0f}–"
+                        f"{100 * getattr(row, c + '_high'):.0f})") for c in ("conv", "tight", "exact")]
+        rows.append([row.stage, Number(row.k), row.init, Number(row.pairs), *rates, number(row.loss_q),
+                     number(row.loss_a), number(row.steps_to_conv, 4), number(row.steps_to_tight, 4),
+                     number(row.steps_to_exact, 4), number(row.seconds),
+                     Mark("yes") if row.minimum_viable else ""])
+    return rows
+
+
+SWEEP_HEAD = ["stage", "K", "init", "pairs", "conv (Wilson 95 %)", "tight", "exact", "L_Q", "L_A", "steps to conv",
+              "to tight", "to exact", "seconds a unit", "minimum viable"]
+
+
+# ---------------------------------------------------------------- the report
+
+
+def make_figures(frames: dict[str, pd.DataFrame], config: dict) -> dict[str, tuple[plt.Figure, str]]:
+    """File name -> figure and caption."""
+    pairs, sweep = frames["pairs"], frames["sweep"]
+    note = note_of(config, "pairs", len(pairs))
+    swept = int(sweep.loc[sweep["stage"] == "ksweep", "pairs"].max()) if not sweep.empty and (
+        sweep["stage"] == "ksweep").any() else 0
+    sweep_note = note_of({**config, "dcm": {**config.get("dcm", {}), "k": "as on the axis"}}, "pairs each", swept)
+    restart_count = int((frames["restarts"]["stage"] == "joint").sum()) if not frames["restarts"].empty else 0
+    made = {
+        "loss_curves": (figures.loss_curves(frames["curves"], pairs, note),
+                        "Total loss of the chosen restart of each pair. Classes by rules on the smoothed curve."),
+        "rates_against_k": (figures.rates_against_k(sweep, sweep_note),
+                            "conv is the plan's weak rule, tight implies exact, exact is greedy decoding equal to"
+                            " both targets. Points are shifted a little sideways so that bars do not hide each other."),
+        "question_against_answer": (figures.question_against_answer(pairs, note),
+                                    f"Losses below {figures.LEAST:g} are drawn there."),
+        "restart_spread": (figures.restart_spread(frames["restarts"], note + f", {restart_count} restarts"),
+                           "Restarts that never ran (their pair was solved before) are not shown."),
+        "steps_histogram": (figures.steps_histogram(pairs, note), ""),
+        "against_baselines": (figures.against_baselines(pairs, note),
+                              "Each dot is a pair; its height within a row has no meaning."),
+        "gradient_conflict": (figures.gradient_conflict(pairs, config, note),
+                              "Pairs whose run was too short for two windows have no correlation and are left out."),
+    }
+    return {name: (figure, caption) for name, (figure, caption) in made.items() if figure is not None}
+
+
+def picture(figure: plt.Figure) -> bytes:
+    buffer = io.BytesIO()
+    # Without the version of matplotlib: the same run gives the same bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def section(title: str, *parts: str) -> str:
+    return f"<h2>{html.escape(title)}</h2>" + "".join(parts)
+
+
+def note_html(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
+def write_report(results: h5py.File, folder: Path) -> Path:
+    """Writes the report of open results into `folder` and returns the path of the HTML file."""
+    frames = {name: getattr(tables, name)(results) for name in (
+        "pairs", "sweep_pairs", "single", "restarts", "curves", "gates", "sweep", "units")}
+    if all(frames[name].empty for name in ("pairs", "single", "sweep_pairs")):
+        raise tables.ResultsError(f"{results.filename}: found no rows in dcm/pairs, dcm/single or dcm/sweep_pairs,"
+                                  " expected the results of method dcm")
+    config, provenance = tables.config(results), tables.provenance(results)
+    units = len(frames["units"]) or sum(len(frames[name]) for name in ("pairs", "single", "sweep_pairs"))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    body = ["<h1>Joint question-answer soft prompts</h1>",
+            html_table(["", ""], [[key, Text(value)] for key, value in header_rows(config, provenance, units)])]
+    note = note_of(config, "units", units)
+    body.append(section("Result", html_table(RESULT_HEAD, result_rows(frames)), note_html(
+        f"{note}. In stages joint, ksweep and paraphrase the loss is that of question and answer together.")))
+    if not frames["gates"].empty:
+        body.append(section("Gates", html_table(
+            ["gate", "verdict", "predicate", "value (Wilson 95 %)", "pairs", "the plan asks for", "the run did", "detail"],
+            gate_rows(frames["gates"])), note_html(
+            f"{note}. A predicate of G1 to G5 that holds is a fail; G6, the table's levels and spot pass when theirs holds.")))
+    if not frames["pairs"].empty:
+        spot = int(config.get("dcm", {}).get("gates", {}).get("spot_cases", 5))
+        rows = sample_rows(frames["pairs"], spot)
+        body.append(section("Decoded samples beside their targets", html_table(
+            ["pair", "", "target", "decoded", "equal", "grade", "loss (nats/token)"], rows), note_html(
+            f"{note_of(config, 'pairs', len(frames['pairs']))}. The first {spot} converged pairs by index, to be read"
+            " by hand, then up to 10 that were not reproduced exactly.")))
+    if not frames["sweep"].empty:
+        body.append(section("K sweep", html_table(SWEEP_HEAD, sweep_rows(frames["sweep"])), note_html(note)))
+    body.append("<h2>Figures</h2>")
+    for name, (figure, caption) in make_figures(frames, config).items():
+        data = picture(figure)
+        (folder / f"{name}.png").write_bytes(data)
+        encoded = base64.b64encode(data).decode()
+        body.append(f'<figure style="margin:0"><img alt="{name.replace("_", " ")}"'
+                    f' src="data:image/png;base64,{encoded}"><figcaption class="note">{html.escape(caption)}'
+                    "</figcaption></figure>")
+    page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>dcm report</title><style>{STYLE}</style>'
+            f'<body>{"".join(body)}</body></html>')
+    target = folder / "report.html"
+    # A lone surrogate cannot be UTF-8; tables.unescape leaves none, a config from elsewhere might.
+    target.write_text(page, encoding="utf-8", errors="replace")
+    return target
+
+
+def print_results(results: h5py.File) -> None:
+    frames = {name: getattr(tables, name)(results) for name in ("pairs", "sweep_pairs", "single")}
+    rows = [[str(value) for value in row] for row in [RESULT_HEAD, *result_rows(frames)]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(RESULT_HEAD))]
+    for row in rows:
+        print("  ".join(value.ljust(width) for value, width in zip(row, widths)).rstrip())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dir", type=Path, help="folder of a run, or a results file")
+    parser.add_argument("--out", type=Path, help="folder of the report (default DIR/report)")
+    options = parser.parse_args(arguments)
+    folder = options.out or (options.dir if options.dir.is_dir() else options.dir.parent) / "report"
+    try:
+        with tables.open_results(options.dir) as results:
+            report = write_report(results, folder)
+            print_results(results)
+    except tables.ResultsError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return EX_DATA
+    except OSError as error:
+        print(f"report: {folder}: cannot write the report ({error})", file=sys.stderr)
+        return EX_IO
+    print(f"report: {report}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
