@@ -7,6 +7,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/base/utf8.hpp"
 
 namespace preimage::base {
 namespace {
@@ -34,10 +35,17 @@ std::string range_text(const FieldInfo& info) {
   return "";
 }
 
+// A value as it is shown in a message: never a page of it.
+std::string shown(const Json& json) {
+  if (json.is_structured()) return json.type_name();
+  const auto text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() <= 80 ? text : text.substr(0, 77) + "...";
+}
+
 // Converts one JSON value; returns what is wrong, or "".
 template <class T>
 std::string convert(const Json& json, const FieldInfo& info, T& out) {
-  const std::string found = json.is_structured() ? json.type_name() : json.dump();
+  const std::string found = shown(json);
   const std::string wrong_type = "found " + found + ", expected " + type_name<T>();
   if constexpr (is_list<T>) {
     if (!json.is_array()) return wrong_type;
@@ -68,6 +76,9 @@ std::string convert(const Json& json, const FieldInfo& info, T& out) {
     }
     if constexpr (std::is_same_v<T, int64_t>) {
       if (json.is_number_float() && std::abs(value) > 0x1p53) return wrong_type;
+      if (json.is_number_unsigned() && json.get<uint64_t>() > uint64_t{INT64_MAX}) {
+        return "found " + found + ", expected an integer of 64 bits";
+      }
       out = json.is_number_float() ? static_cast<int64_t>(value) : json.get<int64_t>();
     } else {
       out = value;
@@ -102,7 +113,8 @@ std::string unknown_key(const Fields& fields, const std::string& prefix, const s
   std::string shown_prefix = prefix;
   if (near.empty()) {  // perhaps the right name at another level
     for (const auto& field : fields.all()) {
-      if (field.path.substr(field.path.rfind('.') + 1) == name) near = field.path, shown_prefix = "";
+      if (field.path.substr(field.path.rfind('.') + 1) == name)
+        near = field.path, shown_prefix = "";
     }
   }
   std::string text = "unknown key \"" + prefix + name + "\"";
@@ -114,12 +126,18 @@ struct Reader {
   Fields& fields;
   const std::string& place;
   const std::string& text;
-  ConfigErrors errors;
+  std::vector<std::pair<int64_t, std::string>> errors;  // line and message
   std::set<std::string> seen;
 
-  void error(const std::string& key, const std::string& what) {
-    const int64_t line = text.empty() ? 0 : line_of_key(text, key);
-    errors.push_back(line > 0 ? str(place, ":", line, ": ", what) : place + ": " + what);
+  void error(const std::string& path, const std::string& what) {
+    std::vector<std::string> keys;
+    size_t from = 0;
+    for (size_t dot; (dot = path.find('.', from)) != path.npos; from = dot + 1) {
+      keys.push_back(path.substr(from, dot - from));
+    }
+    keys.push_back(path.substr(from));
+    const int64_t line = text.empty() ? 0 : line_of_path(text, keys);
+    errors.emplace_back(line, line > 0 ? str(place, ":", line, ": ", what) : place + ": " + what);
   }
 
   void walk(const Json& object, const std::string& prefix) {
@@ -128,15 +146,24 @@ struct Reader {
       if (const Field* field = fields.find(path)) {
         seen.insert(path);
         if (const auto wrong = assign(*field, value); !wrong.empty()) {
-          error(name, "\"" + path + "\": " + wrong);
+          error(path, "\"" + path + "\": " + wrong);
         }
-      } else if (is_group(fields, path)) {
-        if (value.is_object()) walk(value, path + ".");
-        else error(name, "\"" + path + "\": found " + value.dump() + ", expected an object");
+      } else if (!is_group(fields, path)) {
+        error(path, unknown_key(fields, prefix, name));
+      } else if (value.is_object()) {
+        walk(value, path + ".");
       } else {
-        error(name, unknown_key(fields, prefix, name));
+        error(path, "\"" + path + "\": found " + shown(value) + ", expected an object");
       }
     }
+  }
+
+  ConfigErrors in_document_order() {
+    std::stable_sort(errors.begin(), errors.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    ConfigErrors out;
+    for (auto& [line, message] : errors) out.push_back(std::move(message));
+    return out;
   }
 };
 
@@ -192,17 +219,22 @@ ConfigErrors read_fields(Fields& fields, const Json& tree, const std::string& pl
   Reader reader{fields, place, text, {}, {}};
   if (!tree.is_object()) return {place + ": found " + tree.type_name() + ", expected an object"};
   reader.walk(tree, "");
+  auto errors = reader.in_document_order();
   for (const auto& field : fields.all()) {
     if (field.info.required && !reader.seen.contains(field.path)) {
-      reader.errors.push_back(place + ": missing key \"" + field.path + "\" (" + field.info.help + ")");
+      errors.push_back(place + ": missing key \"" + field.path + "\" (" + field.info.help + ")");
     }
   }
-  return reader.errors;
+  return errors;
 }
 
 ConfigErrors set_field(Fields& fields, const std::string& assignment) {
+  if (first_invalid_utf8(assignment) != std::string::npos) {
+    return {"--set " + replace_invalid_utf8(assignment) + ": not valid UTF-8"};
+  }
   const auto equals = assignment.find('=');
-  const std::string place = "--set " + assignment;
+  const std::string place =
+      "--set " + (assignment.size() <= 120 ? assignment : assignment.substr(0, equals));
   if (equals == std::string::npos) return {place + ": expected room.field=value"};
   const auto path = assignment.substr(0, equals);
   const Field* field = fields.find(path);
@@ -223,8 +255,12 @@ Json value_of(const Field& field) {
   return std::visit([](const auto* value) { return Json(*value); }, field.value);
 }
 
-Json to_json(const Fields& fields) { return nested(fields, false); }
-Json identity_json(const Fields& fields) { return nested(fields, true); }
+Json to_json(const Fields& fields) {
+  return nested(fields, false);
+}
+Json identity_json(const Fields& fields) {
+  return nested(fields, true);
+}
 
 Json schema_of(const Fields& fields) {
   Json root = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
@@ -237,14 +273,18 @@ Json schema_of(const Fields& fields) {
     for (size_t dot; (dot = field.path.find('.', from)) != std::string::npos; from = dot + 1) {
       Json& group = (*at)["properties"][field.path.substr(from, dot - from)];
       if (group.is_null()) {
-        group = {{"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
+        group = {
+            {"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
       }
       at = &group;
     }
     Json entry = std::visit(
-        [&](auto* value) { return schema_type<std::remove_pointer_t<decltype(value)>>(field.info); },
+        [&](auto* value) {
+          return schema_type<std::remove_pointer_t<decltype(value)>>(field.info);
+        },
         field.value);
-    entry["description"] = field.info.help + (field.info.unit.empty() ? "" : " [" + field.info.unit + "]");
+    entry["description"] =
+        field.info.help + (field.info.unit.empty() ? "" : " [" + field.info.unit + "]");
     if (!field.info.required) entry["default"] = field.initial;
     const auto name = field.path.substr(from);
     (*at)["properties"][name] = std::move(entry);

@@ -29,34 +29,104 @@ Position position_of(std::string_view text, size_t offset, int64_t first_line) {
   throw data_error(str(place, ":", at.line, ":", at.column, ": ", what));
 }
 
-// A first pass over the bytes that bounds the depth before the recursive parser sees them, and turns
-// bare NaN and Infinity into null where that is allowed.
-std::string bounded(std::string_view text, const std::string& place, const JsonLimits& limits,
-                    int64_t first_line) {
-  std::string out(text);
+// The text as the parser gets it, and how to find its offsets again in the original.
+struct Bounded {
+  std::string body;
+  std::vector<size_t> grown;  // offsets in `body` from which on it is one byte longer than the text
+  size_t original(size_t offset) const {
+    const auto after = std::upper_bound(grown.begin(), grown.end(), offset);
+    return offset - static_cast<size_t>(after - grown.begin());
+  }
+};
+
+// A first pass over the bytes that bounds the depth before the recursive parser sees them, and
+// turns bare NaN and Infinity into null where that is allowed.
+Bounded bounded(std::string_view text, const std::string& place, const JsonLimits& limits,
+                int64_t first_line) {
+  Bounded out;
+  out.body.reserve(text.size());
   int depth = 0;
   bool in_string = false;
-  for (size_t i = 0; i < out.size(); ++i) {
-    const char c = out[i];
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
+      out.body += c;
+      if (c == '\\' && i + 1 < text.size())
+        out.body += text[++i];
+      else if (c == '"')
+        in_string = false;
       continue;
     }
+    // nlohmann's lexer takes NUL for the end of the input and would pass over what follows.
+    if (c == '\0') fail(text, i, place, first_line, "not valid JSON: unexpected byte 0");
     if (c == '"') in_string = true;
     if ((c == '{' || c == '[') && ++depth > limits.max_depth) {
       fail(text, i, place, first_line, str("nesting deeper than ", limits.max_depth, " levels"));
     }
     if (c == '}' || c == ']') --depth;
-    if (!limits.allow_non_finite) continue;
-    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
-      if (out.compare(i, word.size(), word) != 0) continue;
-      out.replace(i, word.size(), "null" + std::string(word.size() > 4 ? word.size() - 4 : 0, ' '));
-      // "NaN" is one byte shorter than "null": offsets of later messages shift by one, lines do not.
-      break;
+    std::string_view word;
+    if (limits.allow_non_finite && (c == '-' || c == 'I' || c == 'N')) {
+      for (const std::string_view candidate : {"-Infinity", "Infinity", "NaN"}) {
+        if (text.substr(i, candidate.size()) == candidate) word = candidate;
+      }
     }
+    if (word.empty()) {
+      out.body += c;
+      continue;
+    }
+    out.body += "null";
+    if (word.size() < 4)
+      out.grown.push_back(out.body.size());
+    else
+      out.body.append(word.size() - 4, ' ');
+    i += word.size() - 1;
   }
   return out;
+}
+
+// Calls visit(path, object, offset) for each object key of well-formed JSON, in the order of the
+// text. `path` holds the raw keys from the root; an element of an array counts as "". `object`
+// numbers the objects and arrays in the order in which they open.
+template <class Visit>
+void scan_keys(std::string_view text, const Visit& visit) {
+  std::vector<std::string> path;
+  struct Open {
+    bool is_object;
+    size_t number;
+  };
+  std::vector<Open> objects;
+  size_t opened = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '{' || c == '[') {
+      objects.push_back({c == '{', opened++});
+      path.emplace_back();
+    } else if ((c == '}' || c == ']') && !objects.empty()) {
+      objects.pop_back();
+      path.pop_back();
+    }
+    if (c != '"') continue;
+    const size_t start = i;
+    for (++i; i < text.size() && text[i] != '"'; ++i) {
+      if (text[i] == '\\') ++i;
+    }
+    const size_t after = text.find_first_not_of(" \t\r\n", i + 1);
+    const bool in_object = !objects.empty() && objects.back().is_object;
+    if (!in_object || after == text.npos || text[after] != ':') continue;
+    path.back() = text.substr(start + 1, i - start - 1);
+    visit(path, objects.back().number, start);
+  }
+}
+
+// Offset of the second of two equal keys of one object. Keys equal only after unescaping are not
+// seen: then the end of the text.
+size_t duplicate_offset(std::string_view text) {
+  std::set<std::pair<size_t, std::string>> seen;
+  size_t found = text.size();
+  scan_keys(text, [&](const std::vector<std::string>& path, size_t object, size_t offset) {
+    if (!seen.emplace(object, path.back()).second) found = std::min(found, offset);
+  });
+  return found;
 }
 
 }  // namespace
@@ -72,7 +142,7 @@ Json parse_json(std::string_view text, const std::string& place, const JsonLimit
   if (const size_t bad = first_invalid_utf8(text); bad != text.npos) {
     fail(text, bad, place, first_line, str("invalid UTF-8 at byte ", bad));
   }
-  const std::string body = bounded(text, place, limits, first_line);
+  const Bounded input = bounded(text, place, limits, first_line);
 
   std::vector<std::set<std::string>> keys;
   std::string duplicate;
@@ -86,17 +156,17 @@ Json parse_json(std::string_view text, const std::string& place, const JsonLimit
     return true;
   };
   try {
-    Json value = Json::parse(body, callback);
+    Json value = Json::parse(input.body, callback);
     if (!duplicate.empty()) {
-      throw data_error(str(place, ":", first_line - 1 + line_of_key(text, duplicate), ": key \"",
-                           duplicate, "\" appears twice in one object; keep one"));
+      fail(text, duplicate_offset(text), place, first_line,
+           "key \"" + duplicate + "\" appears twice in one object; keep one");
     }
     return value;
   } catch (const Json::parse_error& error) {
-    const size_t offset = error.byte > 0 ? error.byte - 1 : 0;
-    if (offset >= body.size()) fail(text, offset, place, first_line, "JSON ends too early");
-    const auto found = static_cast<unsigned char>(body[offset]);
-    const std::string shown = found >= 0x20 && found < 0x7F ? str("'", body[offset], "'")
+    const size_t offset = input.original(error.byte > 0 ? error.byte - 1 : 0);
+    if (offset >= text.size()) fail(text, offset, place, first_line, "JSON ends too early");
+    const auto found = static_cast<unsigned char>(text[offset]);
+    const std::string shown = found >= 0x20 && found < 0x7F ? str("'", text[offset], "'")
                                                             : str("byte ", static_cast<int>(found));
     fail(text, offset, place, first_line, "not valid JSON: unexpected " + shown);
   } catch (const Json::out_of_range&) {
@@ -117,12 +187,19 @@ std::string canonical(const Json& value) {
 }
 
 int64_t line_of_key(std::string_view text, std::string_view key) {
-  const std::string quoted = "\"" + std::string(key) + "\"";
-  for (size_t at = text.find(quoted); at != text.npos; at = text.find(quoted, at + 1)) {
-    const size_t after = text.find_first_not_of(" \t\r\n", at + quoted.size());
-    if (after != text.npos && text[after] == ':') return position_of(text, at, 1).line;
-  }
-  return 0;
+  int64_t line = 0;
+  scan_keys(text, [&](const std::vector<std::string>& path, size_t, size_t offset) {
+    if (line == 0 && path.back() == key) line = position_of(text, offset, 1).line;
+  });
+  return line;
+}
+
+int64_t line_of_path(std::string_view text, const std::vector<std::string>& path) {
+  int64_t line = 0;
+  scan_keys(text, [&](const std::vector<std::string>& found, size_t, size_t offset) {
+    if (line == 0 && found == path) line = position_of(text, offset, 1).line;
+  });
+  return line;
 }
 
 }  // namespace preimage::base

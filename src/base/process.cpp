@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <map>
 
@@ -30,7 +32,9 @@ struct SpawnAttributes {
 
 std::vector<std::string> merged_environment(const std::vector<std::string>& added) {
   std::map<std::string, std::string> merged;
-  const auto put = [&](const std::string& entry) { merged[entry.substr(0, entry.find('='))] = entry; };
+  const auto put = [&](const std::string& entry) {
+    merged[entry.substr(0, entry.find('='))] = entry;
+  };
   for (char** entry = environ; *entry; ++entry) put(*entry);
   for (const auto& entry : added) put(entry);
   std::vector<std::string> out;
@@ -55,19 +59,29 @@ pid_t start_process(const ProcessOptions& options) {
   } else {
     posix_spawn_file_actions_adddup2(&actions.value, options.stdin_fd, 0);
   }
-  if (options.stdout_fd >= 0) posix_spawn_file_actions_adddup2(&actions.value, options.stdout_fd, 1);
-  if (options.stderr_fd >= 0) posix_spawn_file_actions_adddup2(&actions.value, options.stderr_fd, 2);
+  if (options.stdout_fd >= 0)
+    posix_spawn_file_actions_adddup2(&actions.value, options.stdout_fd, 1);
+  if (options.stderr_fd >= 0)
+    posix_spawn_file_actions_adddup2(&actions.value, options.stderr_fd, 2);
   SpawnAttributes attributes;
+  // What this process ignores (catch_stop_signals) is no business of a child's.
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) sigaddset(&defaults, signal);
+  posix_spawnattr_setsigdefault(&attributes.value, &defaults);
+  short flags = POSIX_SPAWN_SETSIGDEF;
   if (options.own_process_group) {
-    posix_spawnattr_setflags(&attributes.value, POSIX_SPAWN_SETPGROUP);
+    flags |= POSIX_SPAWN_SETPGROUP;
     posix_spawnattr_setpgroup(&attributes.value, 0);
   }
+  posix_spawnattr_setflags(&attributes.value, flags);
   auto arguments = options.argv;
   auto environment = merged_environment(options.environment);
   const auto argv = pointers(arguments);
   const auto envp = pointers(environment);
   pid_t pid = 0;
-  const int error = ::posix_spawnp(&pid, argv[0], &actions.value, &attributes.value, argv.data(), envp.data());
+  const int error =
+      ::posix_spawnp(&pid, argv[0], &actions.value, &attributes.value, argv.data(), envp.data());
   if (error != 0) {
     throw unavailable_error("cannot start " + options.argv[0] + ": " + std::strerror(error));
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
 
 namespace preimage::base {
 namespace {
@@ -94,7 +95,8 @@ std::array<uint8_t, 32> Sha256::finish() {
   for (size_t i = 0; i < 8; ++i) length[i] = static_cast<uint8_t>(bits >> (56 - 8 * i));
   update({reinterpret_cast<const char*>(length.data()), 8});
   std::array<uint8_t, 32> out;
-  for (size_t i = 0; i < 32; ++i) out[i] = static_cast<uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
+  for (size_t i = 0; i < 32; ++i)
+    out[i] = static_cast<uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
   return out;
 }
 
@@ -121,6 +123,7 @@ std::string sha256_hex(std::string_view bytes) {
 }
 
 std::string sha256_hex_of_file(const std::filesystem::path& path) {
+  require_regular_file(path);
   std::ifstream in(path, std::ios::binary);
   if (!in) throw errno_error(path.string() + ": cannot be read", errno);
   Sha256 hash;

@@ -30,6 +30,14 @@ Sequence sequence_at(std::string_view text, size_t at) {
   return continuation(text, at + 3) ? Sequence{4, true} : Sequence{3, false};
 }
 
+// The lone surrogate U+D800..DFFF whose three bytes (as UTF-8 would write it) stand at `at`, or 0.
+uint32_t surrogate_at(std::string_view text, size_t at) {
+  if (text[at] != '\xED' || !continuation(text, at + 1, 0xA0) || !continuation(text, at + 2))
+    return 0;
+  return 0xD000u | (static_cast<uint8_t>(text[at + 1]) & 0x3Fu) << 6 |
+         (static_cast<uint8_t>(text[at + 2]) & 0x3Fu);
+}
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -55,7 +63,8 @@ std::vector<char32_t> decode_utf8(std::string_view text) {
     check(valid, "decode_utf8 is given well-formed UTF-8");
     char32_t value = static_cast<uint8_t>(text[at]);
     if (length > 1) value &= 0x7Fu >> length;
-    for (size_t i = 1; i < length; ++i) value = value << 6 | (static_cast<uint8_t>(text[at + i]) & 0x3F);
+    for (size_t i = 1; i < length; ++i)
+      value = value << 6 | (static_cast<uint8_t>(text[at + i]) & 0x3F);
     out.push_back(value);
     at += length;
   }
@@ -81,8 +90,10 @@ std::string replace_invalid_utf8(std::string_view bytes) {
   out.reserve(bytes.size());
   for (size_t at = 0; at < bytes.size();) {
     const auto [length, valid] = sequence_at(bytes, at);
-    if (valid) out += bytes.substr(at, length);
-    else out += "\xEF\xBF\xBD";
+    if (valid)
+      out += bytes.substr(at, length);
+    else
+      out += "\xEF\xBF\xBD";
     at += length;
   }
   return out;
@@ -94,6 +105,12 @@ std::string escape_text(std::string_view bytes) {
   out.reserve(bytes.size());
   for (size_t at = 0; at < bytes.size();) {
     const auto [length, valid] = sequence_at(bytes, at);
+    if (const uint32_t surrogate = surrogate_at(bytes, at)) {
+      out += "\\u";
+      for (int shift = 12; shift >= 0; shift -= 4) out += digits[surrogate >> shift & 15];
+      at += 3;
+      continue;
+    }
     if (!valid) {
       for (size_t i = at; i < at + length; ++i) {
         const auto byte = static_cast<uint8_t>(bytes[i]);
@@ -122,7 +139,14 @@ std::string unescape_text(std::string_view text) {
     const auto rest = text.substr(at);
     if (rest.substr(0, 6) == "\\u0000") {
       out += '\0', at += 5;
-    } else if (rest.size() >= 4 && rest[1] == 'x' && hex_digit(rest[2]) >= 0 && hex_digit(rest[3]) >= 0) {
+    } else if (rest.size() >= 6 && rest.starts_with("\\ud") && hex_digit(rest[3]) >= 8 &&
+               hex_digit(rest[4]) >= 0 && hex_digit(rest[5]) >= 0) {
+      append_utf8(0xD000u | static_cast<uint32_t>(hex_digit(rest[3]) << 8 |
+                                                  hex_digit(rest[4]) << 4 | hex_digit(rest[5])),
+                  out);
+      at += 5;
+    } else if (rest.size() >= 4 && rest[1] == 'x' && hex_digit(rest[2]) >= 0 &&
+               hex_digit(rest[3]) >= 0) {
       out += static_cast<char>(hex_digit(rest[2]) * 16 + hex_digit(rest[3])), at += 3;
     } else if (rest.size() >= 2 && rest[1] == '\\') {
       out += '\\', at += 1;

@@ -16,8 +16,8 @@ using h5::must;
 constexpr size_t kRowsInHand = 16384;
 constexpr size_t kContiguousBytes = 64 << 10;
 constexpr const char* kEscape =
-    "backslash as \\\\, NUL and lone surrogates as \\uXXXX, other bytes "
-    "outside UTF-8 as \\xHH";
+    "as in JSON: a backslash is doubled; NUL and lone surrogates are written uXXXX, any other byte "
+    "that is not UTF-8 xHH, after one backslash";
 
 size_t cell_bytes(Type type) {
   switch (type) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace preimage::base {
 
@@ -36,5 +37,7 @@ std::string canonical(const Json& value);
 // Line (from 1) of the first place where `key` is used as an object key inside `text`, or 0. For
 // messages about a key of a parsed document.
 int64_t line_of_key(std::string_view text, std::string_view key);
+// The same for a key inside nested objects: {"optim", "lr"}.
+int64_t line_of_path(std::string_view text, const std::vector<std::string>& path);
 
 }  // namespace preimage::base

@@ -25,7 +25,7 @@ class Sha256 {
 
 std::array<uint8_t, 32> sha256(std::string_view bytes);
 std::string sha256_hex(std::string_view bytes);
-// Throws an I/O error that names the file.
+// Throws ExitCode::bad_data unless it is a regular file, ExitCode::io when reading fails.
 std::string sha256_hex_of_file(const std::filesystem::path& path);
 std::string hex(const uint8_t* bytes, size_t count);
 

@@ -1,0 +1,57 @@
+// SHA-256: examples of FIPS 180-4. CRC-32C: RFC 3720 B.4.
+#include "preimage/base/sha256.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include "preimage/base/error.hpp"
+
+namespace preimage::base {
+namespace {
+
+TEST(Sha256, PublishedVectors) {
+  EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256_hex(std::string(1000000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Sha256, PiecesGiveTheSameAsTheWhole) {
+  const std::string text(300, 'x');
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    Sha256 hash;
+    hash.update(std::string_view(text).substr(0, cut));
+    hash.update(std::string_view(text).substr(cut));
+    ASSERT_EQ(hash.finish(), sha256(text)) << cut;
+  }
+}
+
+TEST(Sha256, FilesAndWhatIsNone) {
+  const auto path = std::filesystem::temp_directory_path() / ("sha-" + std::to_string(::getpid()));
+  std::ofstream(path) << "abc";
+  EXPECT_EQ(sha256_hex_of_file(path), sha256_hex("abc"));
+  std::filesystem::remove(path);
+  EXPECT_THROW(sha256_hex_of_file(path), Error);
+  EXPECT_THROW(sha256_hex_of_file("/dev/zero"), Error);
+  EXPECT_THROW(sha256_hex_of_file("/tmp"), Error);
+}
+
+TEST(Crc32c, PublishedVectors) {
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
+  std::string ascending(32, '\0');
+  std::iota(ascending.begin(), ascending.end(), '\0');
+  EXPECT_EQ(crc32c(ascending), 0x46dd794eu);
+  EXPECT_EQ(crc32c(""), 0u);
+  EXPECT_EQ(crc32c("456789", crc32c("123")), 0xe3069283u);  // a seed goes on where it stopped
+}
+
+}  // namespace
+}  // namespace preimage::base
