@@ -1,54 +1,52 @@
 #include "preimage/data/corpus.hpp"
 
-#include <fstream>
-
 #include "preimage/base/error.hpp"
-#include "preimage/base/file.hpp"
-#include "preimage/base/json.hpp"
-#include "preimage/base/str.hpp"
+#include "preimage/base/json_node.hpp"
 
 namespace preimage::data {
 namespace {
 
-constexpr uint64_t kLineLimit = 16u << 20;
-
-std::string text_of(const base::Json& record, const char* key, const std::string& place) {
-  const auto& value = record.at(key);
-  if (!value.is_string()) {
-    throw base::data_error(place + ": \"" + key + "\": found " + value.type_name() + ", expected a string");
+CorpusRecord record_of(const base::JsonNode& node) {
+  const auto text = node.find("text");
+  const auto prompt = node.find("prompt");
+  const auto completion = node.find("completion");
+  if (text.has_value() == completion.has_value() || prompt.has_value() != completion.has_value()) {
+    node.fail("expected either \"text\", or \"prompt\" and \"completion\"");
   }
-  return value.get<std::string>();
-}
-
-TrainingText parse_line(const std::string& line, const std::string& file, int64_t number) {
-  const auto record = base::parse_json(line, file, {.max_bytes = kLineLimit}, number);
-  const std::string place = base::str(file, ":", number);
-  const bool plain = record.is_object() && record.contains("text");
-  const bool pair = record.is_object() && record.contains("prompt") && record.contains("completion");
-  if (plain == pair) {
-    throw base::data_error(place + ": expected an object with either \"text\" or both \"prompt\" and \"completion\"");
-  }
-  TrainingText out;
-  if (pair) out.prompt = text_of(record, "prompt", place);
-  out.completion = text_of(record, pair ? "completion" : "text", place);
-  if (out.completion.empty()) throw base::data_error(place + ": the text to be learned is empty");
+  CorpusRecord out;
+  if (prompt) out.prompt = prompt->string();
+  out.text = text ? text->string() : completion->string();
+  if (out.text.empty()) (text ? *text : *completion).fail("empty; there is nothing to learn from");
   return out;
 }
 
 }  // namespace
 
-std::vector<TrainingText> read_corpus(const std::filesystem::path& path) {
-  base::require_regular_file(path);
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw base::data_error(path.string() + ": cannot be opened");
-  std::vector<TrainingText> out;
+CorpusReader::CorpusReader(const std::filesystem::path& path, BadLine on_bad_line)
+    : lines_(path), path_(path.string()), on_bad_line_(on_bad_line) {}
+
+std::optional<CorpusRecord> CorpusReader::next() {
+  base::JsonLimits limits;
+  limits.max_bytes = 64u << 20;
   std::string line;
-  for (int64_t number = 1; std::getline(in, line); ++number) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty() && in.peek() == std::ifstream::traits_type::eof()) break;
-    out.push_back(parse_line(line, path.string(), number));
+  while (lines_.next(line)) {
+    try {
+      const base::Json record = base::parse_json(line, path_, limits, lines_.number());
+      return record_of(base::JsonNode(record, lines_.place()));
+    } catch (const base::Error& error) {
+      if (on_bad_line_ == BadLine::error || error.code() != base::ExitCode::bad_data) throw;
+      ++bad_lines_;
+    }
   }
-  if (out.empty()) throw base::data_error(path.string() + ": empty; expected one JSON object a line");
+  return std::nullopt;
+}
+
+Corpus read_corpus(const std::filesystem::path& path, BadLine on_bad_line) {
+  CorpusReader reader(path, on_bad_line);
+  Corpus out;
+  while (auto record = reader.next()) out.records.push_back(std::move(*record));
+  out.bad_lines = reader.bad_lines();
+  if (out.records.empty()) throw base::data_error(path.string() + ": holds no record");
   return out;
 }
 

@@ -1,19 +1,43 @@
-// Training text: JSON lines of {"text"} or of {"prompt", "completion"}.
+// Training text: JSON Lines of {"text"} or of {"prompt", "completion"}.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "preimage/data/lines.hpp"
+
 namespace preimage::data {
 
-struct TrainingText {
-  std::string prompt;      // read but not predicted; "" for plain text
-  std::string completion;  // the text itself, or the completion
+struct CorpusRecord {
+  std::string prompt;  // "" for plain text
+  std::string text;    // what is to be learnt: the text, or the completion of the prompt
+  bool operator==(const CorpusRecord&) const = default;
 };
 
-// Reads the whole file. Errors (ExitCode::bad_data) name file and line: not JSON, neither form, both
-// forms, an empty text; an empty file.
-std::vector<TrainingText> read_corpus(const std::filesystem::path& path);
+// One record after the other, in constant memory. Other keys of a record are passed over. Throws
+// ExitCode::bad_data with file and line for malformed JSON, a record that holds neither form or
+// both, and an empty text.
+class CorpusReader {
+ public:
+  explicit CorpusReader(const std::filesystem::path& path, BadLine on_bad_line = BadLine::error);
+  std::optional<CorpusRecord> next();
+  int64_t bad_lines() const { return bad_lines_; }
+
+ private:
+  LineReader lines_;
+  std::string path_;
+  BadLine on_bad_line_;
+  int64_t bad_lines_ = 0;
+};
+
+struct Corpus {
+  std::vector<CorpusRecord> records;
+  int64_t bad_lines = 0;
+};
+
+// The whole file; a file without any record is ExitCode::bad_data.
+Corpus read_corpus(const std::filesystem::path& path, BadLine on_bad_line = BadLine::error);
 
 }  // namespace preimage::data
