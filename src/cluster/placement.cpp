@@ -13,6 +13,7 @@
 
 #ifdef PREIMAGE_CUDA
 #include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
 #endif
 
 namespace preimage::cluster {
@@ -134,13 +135,30 @@ void apply(const Placement& placement) {
 #endif
 }
 
+std::string device_model(const c10::Device& device) {
+#ifdef PREIMAGE_CUDA
+  cudaDeviceProp properties;
+  if (device.is_cuda() && cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess) {
+    return properties.name;
+  }
+#endif
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos)
+      return line.substr(colon + 2);
+  }
+  return device.str();
+}
+
 base::Json describe(const Communicator& comm, const Placement& placement) {
   const base::Json mine = {{"rank", comm.rank()},
                            {"host", placement.host},
                            {"device", placement.device.str()},
                            {"threads", placement.threads},
                            {"cores", placement.cores},
-                           {"gpus", placement.gpus}};
+                           {"gpus", placement.gpus},
+                           {"model", device_model(placement.device)}};
   base::Json out = base::Json::array();
   for (const auto& text : comm.all_gather(mine.dump())) out.push_back(base::Json::parse(text));
   return out;

@@ -10,7 +10,11 @@ namespace preimage::cluster {
 namespace {
 
 constexpr int64_t kClosed = int64_t{1} << 60;  // above every real ticket
-enum Slot : MPI_Aint { kNext = 0, kDone = 1, kSlots = 2 };
+enum Slot : MPI_Aint { kNext = 0, kDone = 1, kBusy = 2, kSlots = 3 };
+
+Slot slot_of(TicketQueue::Counter counter) {
+  return counter == TicketQueue::Counter::done ? kDone : kBusy;
+}
 
 class MpiTicketQueue : public TicketQueue {
  public:
@@ -22,7 +26,9 @@ class MpiTicketQueue : public TicketQueue {
               "MPI_Win_allocate");
     check_mpi(MPI_Win_set_errhandler(window_, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler");
     check_mpi(MPI_Win_lock_all(0, window_), "MPI_Win_lock_all");
-    if (comm.root()) fetch(kDone, 0, MPI_REPLACE);
+    if (comm.root()) {
+      for (const Slot slot : {kDone, kBusy}) fetch(slot, 0, MPI_REPLACE);
+    }
     reset(0);
   }
 
@@ -49,8 +55,8 @@ class MpiTicketQueue : public TicketQueue {
   // MAX, not REPLACE: closing twice or while others take changes nothing more.
   void close() override { fetch(kNext, kClosed, MPI_MAX); }
   bool closed() override { return fetch(kNext, 0, MPI_NO_OP) >= kClosed; }
-  void add_done(int64_t count) override { fetch(kDone, count, MPI_SUM); }
-  int64_t done() override { return fetch(kDone, 0, MPI_NO_OP); }
+  void add(Counter counter, int64_t value) override { fetch(slot_of(counter), value, MPI_SUM); }
+  int64_t read(Counter counter) override { return fetch(slot_of(counter), 0, MPI_NO_OP); }
 
  private:
   int64_t fetch(Slot slot, int64_t value, MPI_Op op) {
@@ -82,13 +88,13 @@ class LocalTicketQueue : public TicketQueue {
   }
   void close() override { closed_ = true; }
   bool closed() override { return closed_; }
-  void add_done(int64_t count) override { done_ += count; }
-  int64_t done() override { return done_; }
+  void add(Counter counter, int64_t value) override { counts_[slot_of(counter)] += value; }
+  int64_t read(Counter counter) override { return counts_[slot_of(counter)]; }
 
  private:
   int64_t total_ = 0;
   int64_t next_ = 0;
-  int64_t done_ = 0;
+  int64_t counts_[kSlots] = {};
   bool closed_ = false;
 };
 

@@ -109,13 +109,15 @@ TEST(TicketQueue, EveryItemGoesToExactlyOneRank) {
   for (const int64_t total : {int64_t{1000}, int64_t{3}, int64_t{0}}) {
     queue->reset(total);
     const auto mine = take_all(*queue, 7);
-    queue->add_done(static_cast<int64_t>(mine.size()));
+    queue->add(TicketQueue::Counter::done, static_cast<int64_t>(mine.size()));
     EXPECT_EQ(world().all_reduce_sum(static_cast<int64_t>(mine.size())), total);
     int64_t sum = 0;
     for (const int64_t item : mine) sum += item;
     EXPECT_EQ(world().all_reduce_sum(sum), total * (total - 1) / 2);
     dealt += total;
-    EXPECT_EQ(queue->done(), dealt);
+    EXPECT_EQ(queue->read(TicketQueue::Counter::done), dealt);
+    EXPECT_EQ(queue->read(TicketQueue::Counter::busy), 0);
+    world().barrier();
   }
 }
 

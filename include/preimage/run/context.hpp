@@ -19,6 +19,7 @@ namespace preimage::run {
 struct RunConfig;  // run/config.hpp: seed, threads, device, walltime, commit interval
 class Recorder;    // run/recorder.hpp: journal and segments of this rank
 class Progress;    // run/progress.hpp: the live line of the terminal
+class Watchdog;    // run/watchdog.hpp: ends a rank that shows no sign of life
 
 class Context {
  public:
@@ -27,15 +28,16 @@ class Context {
     uint64_t seed = 0;
     at::Device device = at::kCPU;
     int threads = 1;
-    std::filesystem::path out;       // the run's folder
+    std::filesystem::path out;  // the run's folder
     std::string method;
-    base::Json config;               // effective
+    base::Json config;  // effective
     base::Log log;
     base::Budget* budget = nullptr;
     Recorder* recorder = nullptr;
     Progress* progress = nullptr;
-    // Set while one combination of a sweep runs: {"dcm.k": 8}; part of its units' keys, and a column of
-    // every table.
+    Watchdog* watchdog = nullptr;  // null: nobody watches
+    // Set while one combination of a sweep runs: {"dcm.k": 8}. search_loop makes it part of the
+    // units' keys in the journal and a column of every table; the search itself never sees it.
     base::Json sweep = base::Json::object();
   };
   explicit Context(Parts parts) : parts_(std::move(parts)) {}
@@ -51,6 +53,7 @@ class Context {
   base::Budget& budget() const { return *parts_.budget; }
   Recorder& recorder() const { return *parts_.recorder; }
   Progress& progress() const { return *parts_.progress; }
+  Watchdog* watchdog() const { return parts_.watchdog; }
   const base::Json& sweep() const { return parts_.sweep; }
 
  private:

@@ -10,6 +10,7 @@
 namespace preimage::run {
 
 class Context;
+class Search;
 
 // What `validate` prints: known before anything runs.
 struct Estimate {
@@ -26,14 +27,19 @@ class Experiment {
   virtual ~Experiment() = default;
   virtual std::string name() const = 0;         // "dcm"
   virtual std::string description() const = 0;  // one line for `preimage methods`
-  // The method's own config; the app adds the groups of the run itself.
+  // The method's own config. The job holds it under the method's name ("dcm.k") beside the group
+  // "run", so name the fields without that prefix.
   virtual void fields(base::Fields& fields) = 0;
   // Everything that can be checked without loading a weight; all errors at once.
   virtual base::ConfigErrors check() = 0;
   // The files whose content is part of the run's identity: model, tokenizer and data.
   virtual std::vector<std::string> identity_files() const = 0;
   virtual Estimate estimate() = 0;
-  virtual void run(Context& context) = 0;
+  // The search of a method that is one search_loop(): the combinations of a sweep then share the
+  // workers. Null (other methods): combinations run one after another.
+  virtual std::unique_ptr<Search> make_search(Context&) { return nullptr; }
+  // As it stands: search_loop() over make_search().
+  virtual void run(Context& context);
 };
 
 }  // namespace preimage::run

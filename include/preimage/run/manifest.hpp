@@ -34,8 +34,8 @@ std::vector<std::string> differences(const base::Json& there, const base::Json& 
 // One start of the program on a run.
 struct Start {
   int64_t generation = 0;
-  base::Json ranks;       // cluster::describe(): host, device, threads of each rank
-  base::Json versions;    // libraries, program and git state: program_versions()
+  base::Json ranks;     // cluster::describe(): host, device, threads of each rank
+  base::Json versions;  // libraries, program and git state: program_versions()
 };
 
 struct ManifestOptions {
@@ -43,17 +43,19 @@ struct ManifestOptions {
   bool strict = false;
 };
 
-// Throws ExitCode::bad_config when `folder` may not be used for a run: not a folder, not writable, or
-// it holds other things than a run. Creates it when it is missing.
+// Throws ExitCode::bad_config when `folder` may not be used for a run: not a folder, not writable,
+// or it holds other things than a run. Creates it when it is missing.
 void prepare_folder(const std::filesystem::path& folder);
 
-// Writes run.json, or checks the one that is there: another identity is refused with the differing keys,
-// an own one without `resume` too (both ExitCode::bad_config). Call while holding the lock. Returns
-// warnings (another program, CPU or GPU than before); with `strict` they are refused.
-std::vector<std::string> write_manifest(const std::filesystem::path& folder, const Identity& identity,
-                                        const base::Json& config, const ManifestOptions& options);
+// Writes run.json, or checks the one that is there: another identity is refused with the differing
+// keys, an own one without `resume` too (both ExitCode::bad_config). Call while holding the lock.
+// Returns warnings (another program, CPU or GPU than before); with `strict` they are refused.
+std::vector<std::string> write_manifest(const std::filesystem::path& folder,
+                                        const Identity& identity, const base::Json& config,
+                                        const ManifestOptions& options);
 
-// Appends one start to run.json's "starts" and returns the warnings about a mix of programs or devices.
+// Appends one start to run.json's "starts" and returns the warnings about a mix of programs or
+// devices.
 std::vector<std::string> record_start(const std::filesystem::path& folder, const Start& start,
                                       bool strict);
 

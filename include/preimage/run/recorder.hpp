@@ -1,5 +1,5 @@
-// What the units of a run have committed: written by this rank as segments and journal lines, and known
-// on every rank.
+// What the units of a run have committed: written by this rank as segments and journal lines, and
+// known on every rank.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "preimage/cluster/communicator.hpp"
 #include "preimage/run/search.hpp"
 #include "preimage/store/journal.hpp"
+#include "preimage/store/results.hpp"
 #include "preimage/store/segment.hpp"
 
 namespace preimage::run {
@@ -37,10 +38,15 @@ struct RecorderOptions {
   base::Log log;
 };
 
+struct MergeOptions {
+  base::Json config;  // effective
+  store::Schemas schemas;
+};
+
 class Recorder {
  public:
-  // Collective. Rank 0 reads the journal, sets damaged segments aside, removes half-written ones and
-  // tells all ranks what is committed; then each opens its journal of the new generation.
+  // Collective. Rank 0 reads the journal, sets damaged segments aside, removes half-written ones
+  // and tells all ranks what is committed; then each opens its journal of the new generation.
   Recorder(const cluster::Communicator& comm, const RecorderOptions& options);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -51,15 +57,15 @@ class Recorder {
   // The tables and tensors of what follows; flushes what came before.
   void set_schemas(const store::Schemas& schemas);
 
-  // Null when the unit has no result that every rank knows.
+  // Null when the unit has no result that every rank knows. Valid until the next exchange().
   const Committed* find(const std::string& unit_id) const;
   bool quarantined(const std::string& unit_id) const { return quarantined_.count(unit_id) != 0; }
   int64_t known() const { return static_cast<int64_t>(committed_.size()); }
 
   // Notes that these units are being computed here, so that a crash can be laid at their door.
   void started(const std::vector<Unit>& units);
-  // Takes a result over; writes all that is in memory when it is time to. `wave`, `index`: the unit's
-  // place in the order of the run. Throws ExitCode::io; what was written before stays.
+  // Takes a result over; writes all that is in memory when it is time to. `wave`, `index`: the
+  // unit's place in the order of the run. Throws ExitCode::io; what was written before stays.
   void commit(const Unit& unit, int64_t wave, int64_t index, store::UnitOutput output);
   // Writes what is in memory: on disk when it returns.
   void flush();
@@ -68,17 +74,15 @@ class Recorder {
   // Rows and tensors of a committed unit; reads its segment. For checkpoints, not for loops.
   store::UnitOutput read(const std::string& unit_id) const;
 
-  // Output of the whole run that belongs to no unit; goes into results.h5.
+  // What a search gave at its end (Search::finish); goes into results.h5. Rank 0.
   void add_final(store::UnitOutput output);
   // Collective: rank 0 merges every committed unit into DIR/results.h5, replacing an older one.
-  void merge(const store::Schemas& schemas);
+  void merge(const MergeOptions& options);
   // The journal ends in good order: what was started and not committed is no suspect.
   void close();
 
  private:
-  struct Loaded;
   void load();
-  base::Json replay_json() const;
 
   cluster::Communicator comm_;
   RecorderOptions options_;
@@ -89,7 +93,8 @@ class Recorder {
   std::unique_ptr<store::JournalWriter> journal_;
   std::vector<store::SegmentUnit> buffer_;
   std::vector<store::JournalUnit> buffer_lines_;
-  std::vector<std::pair<std::string, Committed>> unshared_;  // written here, not known to others yet
+  std::vector<std::pair<std::string, Committed>>
+      unshared_;  // written here, not known to others yet
   std::unordered_map<std::string, Committed> committed_;
   std::set<std::string> quarantined_;
   store::UnitOutput final_;

@@ -1,5 +1,5 @@
-// The loop every search method runs in: ask for a wave of units, let all workers evaluate them in any
-// order, tell the results in unit order. Resuming replays tell() over what was committed.
+// The loop every search method runs in: ask for a wave of units, let all workers evaluate them in
+// any order, tell the results in unit order. Resuming replays tell() over what was committed.
 #pragma once
 
 #include <cstdint>
@@ -45,21 +45,22 @@ class Work {
 class Search {
  public:
   virtual ~Search() = default;
-  // The units of wave 0, 1, 2, ...; an empty list ends the search. Pure fold over what was told: every
-  // rank calls it and gets the same list. A unit that an earlier wave committed already is not computed
-  // again; its result is told again.
+  // The units of wave 0, 1, 2, ...; an empty list ends the search. Pure fold over what was told:
+  // every rank calls it and gets the same list. A unit that an earlier wave committed already is
+  // not computed again; its result is told again.
   virtual std::vector<Unit> ask(int64_t wave) = 0;
   // Called on every worker once a wave; owns its inner loop.
   virtual void evaluate(Work& work) = 0;
   // All results of the wave in unit order, on every rank.
   virtual void tell(const std::vector<Told>& results) = 0;
-  // Rows and tensors derived from the whole search (gates, sweep tables), on rank 0 after the last wave.
+  // Rows and tensors derived from the whole search (gates, sweep tables), on rank 0 after the last
+  // wave.
   virtual store::UnitOutput finish() { return {}; }
   virtual store::Schemas schemas() const = 0;
 };
 
-// Runs `search` to its end, or until the budget says stop (throws ExitCode::stopped). Commits go to the
-// run's folder; at the end rank 0 merges everything into results.h5.
+// Runs `search` to its end, or until the budget says stop (throws ExitCode::stopped). Commits go to
+// the run's folder; at the end rank 0 merges everything into results.h5.
 void search_loop(Context& context, Search& search);
 
 }  // namespace preimage::run

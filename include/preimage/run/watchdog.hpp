@@ -11,13 +11,16 @@ namespace preimage::run {
 
 class Watchdog {
  public:
-  // `limit_s` <= 0: never. `on_silence` runs on the watchdog's thread; the process leaves by _exit(70)
-  // afterwards, which ends the other ranks too.
+  // `limit_s` <= 0: never. `on_silence` runs on the watchdog's thread; the process leaves by
+  // _exit(70) afterwards, which ends the other ranks too.
   Watchdog(double limit_s, std::function<void(double silent_s)> on_silence);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
+  // Watches from arm() to disarm(): while a rank waits for others, silence is right.
+  void arm() { tick(); }
+  void disarm();
   void tick();
 
  private:

@@ -1,0 +1,196 @@
+#include "preimage/run/recorder.hpp"
+
+#include "preimage/base/budget.hpp"
+#include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/cluster/session.hpp"
+
+namespace preimage::run {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Json;
+using base::str;
+
+Json to_json(const std::string& id, const Committed& unit) {
+  return {id, unit.scalars, unit.segment.name, unit.segment.crc, unit.segment.bytes};
+}
+
+Committed from_json(const Json& json) {
+  return {json[1], {json[2], json[3], json[4]}};
+}
+
+// Files that a kill left between writing and the journal: nobody will ever name them.
+void remove_orphans(const fs::path& folder, const store::Journal& journal) {
+  std::set<std::string> named;
+  for (const auto& segment : journal.segments) named.insert(segment.name);
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const auto name = entry.path().filename().string();
+    if (named.count(name) || entry.path().extension() == ".bad") continue;
+    std::error_code ignored;
+    fs::remove(entry.path(), ignored);
+  }
+}
+
+}  // namespace
+
+Recorder::Recorder(const cluster::Communicator& comm, const RecorderOptions& options)
+    : comm_(comm), options_(options) {
+  load();
+  cluster::together(comm_, [&] {
+    journal_ =
+        std::make_unique<store::JournalWriter>(options_.out / "journal", generation_, comm_.rank());
+  });
+}
+
+Recorder::~Recorder() = default;
+
+void Recorder::load() {
+  const auto text = cluster::on_root(comm_, [&] {
+    const fs::path folder = options_.out / "journal";
+    const fs::path segments = options_.out / "segments";
+    std::error_code error;
+    fs::create_directories(folder, error);
+    fs::create_directories(segments, error);
+    if (error) throw base::io_error(segments.string() + ": cannot be created: " + error.message());
+    auto journal = store::load_journal(folder);
+    store::drop_bad_segments(journal, segments);
+    for (const auto& warning : journal.warnings) options_.log.warn(warning);
+    store::compact_journal(folder, journal);
+    remove_orphans(segments, journal);
+    Json units = Json::array();
+    for (const auto& unit : journal.units) {
+      const auto segment = unit.segment < 0 ? store::SegmentRef{}
+                                            : journal.segments[static_cast<size_t>(unit.segment)];
+      units.push_back(to_json(unit.id, {unit.scalars, segment}));
+    }
+    Json quarantined = Json::array();
+    for (const auto& [id, reason] : journal.quarantined) quarantined.push_back(id);
+    for (const auto& [id, crashes] : journal.crashes) {
+      if (crashes >= options_.crashes_to_quarantine && !journal.quarantined.count(id)) {
+        quarantined.push_back(id);
+      }
+    }
+    return Json{{"generation", journal.last_generation + 1},
+                {"units", std::move(units)},
+                {"quarantined", std::move(quarantined)}}
+        .dump();
+  });
+  const Json loaded = Json::parse(text);
+  generation_ = loaded["generation"];
+  for (const auto& unit : loaded["units"]) committed_.emplace(unit[0], from_json(unit));
+  for (const std::string id : loaded["quarantined"]) {
+    if (!committed_.count(id)) quarantined_.insert(id);
+  }
+}
+
+void Recorder::set_schemas(const store::Schemas& schemas) {
+  flush();
+  schemas_ = schemas;
+}
+
+const Committed* Recorder::find(const std::string& unit_id) const {
+  const auto found = committed_.find(unit_id);
+  return found == committed_.end() ? nullptr : &found->second;
+}
+
+void Recorder::started(const std::vector<Unit>& units) {
+  std::vector<std::string> ids;
+  for (const auto& unit : units) ids.push_back(unit.id);
+  if (!ids.empty()) journal_->started(ids);
+}
+
+void Recorder::commit(const Unit& unit, int64_t wave, int64_t index, store::UnitOutput output) {
+  const double now = base::monotonic_seconds();
+  if (buffer_lines_.empty()) oldest_s_ = now;
+  buffer_lines_.push_back({unit.id, wave, index, unit.stage, unit.key, output.scalars});
+  buffer_.push_back({unit.id, wave, index, std::move(output)});
+  const bool many = static_cast<int64_t>(buffer_lines_.size()) >= options_.commit_units;
+  if (many || now - oldest_s_ >= options_.commit_interval_s) flush();
+}
+
+void Recorder::flush() {
+  if (buffer_lines_.empty()) return;
+  std::vector<store::SegmentUnit> with_data;
+  for (auto& unit : buffer_) {
+    if (!unit.output.rows.empty() || !unit.output.tensors.empty()) with_data.push_back(unit);
+  }
+  store::JournalCommit commit;
+  commit.units = buffer_lines_;
+  if (!with_data.empty()) {
+    const store::SegmentHeader header{options_.run_identity, options_.binary, options_.host,
+                                      options_.device,       generation_,     comm_.rank()};
+    const auto name = store::segment_name(generation_, comm_.rank(), segments_written_);
+    commit.segment =
+        store::write_segment(options_.out / "segments" / name, header, with_data, schemas_);
+  }
+  journal_->commit(commit);
+  ++segments_written_;
+  for (const auto& line : buffer_lines_)
+    unshared_.push_back({line.id, {line.scalars, commit.segment}});
+  buffer_.clear();
+  buffer_lines_.clear();
+}
+
+void Recorder::exchange() {
+  base::check(buffer_lines_.empty(), "results are flushed before they are exchanged");
+  Json mine = Json::array();
+  for (const auto& [id, unit] : unshared_) mine.push_back(to_json(id, unit));
+  unshared_.clear();
+  // Through the same text as the journal's, one rank included: a resumed run must see the same
+  // values.
+  for (const auto& text : comm_.all_gather(base::canonical(mine))) {
+    for (const auto& unit : Json::parse(text))
+      committed_.insert_or_assign(unit[0], from_json(unit));
+  }
+}
+
+store::UnitOutput Recorder::read(const std::string& unit_id) const {
+  const auto* unit = find(unit_id);
+  base::check(unit != nullptr, "only a committed unit is read");
+  store::UnitOutput out;
+  if (!unit->segment.name.empty()) {
+    auto segment = store::read_segment(options_.out / "segments", unit->segment);
+    for (auto& entry : segment.units) {
+      if (entry.id == unit_id) out = std::move(entry.output);
+    }
+  }
+  out.scalars = unit->scalars;
+  return out;
+}
+
+void Recorder::add_final(store::UnitOutput output) {
+  for (auto& [name, rows] : output.rows) {
+    std::move(rows.begin(), rows.end(), std::back_inserter(final_.rows[name]));
+  }
+  for (auto& [name, items] : output.tensors) {
+    std::move(items.begin(), items.end(), std::back_inserter(final_.tensors[name]));
+  }
+}
+
+void Recorder::merge(const MergeOptions& options) {
+  cluster::on_root(comm_, [&] {
+    // From the journal rather than from memory: what is merged is what is on disk.
+    const auto journal = store::load_journal(options_.out / "journal");
+    const store::ResultsInput input{.segments_folder = options_.out / "segments",
+                                    .segments = journal.segments,
+                                    .units = journal.in_order(),
+                                    .finish = final_};
+    const auto manifest = options_.out / "run.json";
+    Json provenance = {{"identity", options_.run_identity}, {"binary", options_.binary}};
+    if (fs::exists(manifest)) {
+      provenance = base::read_json(manifest, {.max_bytes = 256ull << 20});
+      provenance.erase("config");
+    }
+    store::write_results(options_.out / "results.h5",
+                         {.config = options.config, .provenance = provenance}, options.schemas,
+                         input);
+    return std::string();
+  });
+}
+
+void Recorder::close() {
+  journal_->closed();
+}
+
+}  // namespace preimage::run
