@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu_kernels.hpp"
+#include "cublaslt.hpp"
 #include "held.hpp"
 #include "preimage/base/error.hpp"
 
@@ -57,6 +58,9 @@ at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t colu
 }
 
 bool uses_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
+bool uses_cublaslt(const at::Tensor& x) {
+  return kHasCuda && x.is_cuda() && x.scalar_type() == at::kBFloat16;
+}
 
 }  // namespace
 
@@ -80,6 +84,26 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// The three products of a layer, none with a graph: each row-independent in x or dy.
+at::Tensor product(const at::Tensor& x, Weight::State& state) {
+  if constexpr (kHasCuda) {
+    if (uses_cublaslt(x)) return cublaslt_linear(x, state.matrix, state.bias);
+  }
+  return packed_mm(x, state.for_product(), state.matrix.size(0), state.bias);
+}
+
+at::Tensor input_gradient(const at::Tensor& dy, Weight::State& state) {
+  if constexpr (kHasCuda) {
+    if (uses_cublaslt(dy)) return cublaslt_input_gradient(dy, state.matrix);
+  }
+  return packed_mm(dy, state.for_gradient(), state.matrix.size(1), {});
+}
+
+// dy^T x: a sum over the rows, so of the whole batch; on CUDA cuBLAS orders it by the shape.
+at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
+  return uses_cublaslt(dy) ? at::mm(dy.t(), x) : chained_mm(dy.t(), x);
+}
+
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   // matrix and bias are inputs of their own only so that autograd knows them.
@@ -90,21 +114,21 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     ctx->saved_data["train"] = matrix.requires_grad();
     ctx->saved_data["train_bias"] = bias && bias->requires_grad();
     if (matrix.requires_grad()) ctx->save_for_backward({x});
-    return packed_mm(x, state.for_product(), matrix.size(0), state.bias);
+    return product(x, state);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const auto dy = gradients[0].contiguous();
     auto& state = held<Weight>(ctx->saved_data["weight"]).state();
     at::Tensor dx, dmatrix, dbias;
-    if (ctx->needs_input_grad(0)) dx = packed_mm(dy, state.for_gradient(), state.matrix.size(1), {});
+    if (ctx->needs_input_grad(0)) dx = input_gradient(dy, state);
     if (ctx->saved_data["train"].toBool()) {
       const auto x = ctx->get_saved_variables()[0];
-      dmatrix = chained_mm(dy.t(), x);
+      dmatrix = weight_gradient(dy, x);
     }
     if (ctx->saved_data["train_bias"].toBool()) {
       // A chain over the rows, like every other sum here: at::sum splits by threads.
-      dbias = chained_mm(at::ones({1, dy.size(0)}, dy.options()), dy).squeeze(0);
+      dbias = weight_gradient(at::ones({dy.size(0), 1}, dy.options()), dy).squeeze(0);
     }
     return {dx, dmatrix, dbias, {}};
   }
@@ -124,15 +148,16 @@ const at::Tensor& Weight::bias() const { return state_->bias; }
 
 at::Tensor linear(const at::Tensor& x, const Weight& weight) {
   base::check(x.dim() == 2 && x.size(1) == weight.in_features(), "linear is given rows of in_features");
-  if (!uses_kernel(x)) return plain_linear(x, weight.matrix(), weight.bias());
+  // Float32 on CUDA has no kernel of its own: ATen's product, in full float32 unless TF32 is asked for.
+  if (!uses_kernel(x) && !uses_cublaslt(x)) return plain_linear(x, weight.matrix(), weight.bias());
   const auto& bias = weight.bias();
   return LinearFunction::apply(x.stride(1) == 1 ? x : x.contiguous(), weight.matrix(),
                                bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt, weight);
 }
 
 at::Tensor linear_input_gradient(const at::Tensor& dy, const Weight& weight) {
-  if (!uses_kernel(dy)) return at::mm(dy, weight.matrix().detach());
-  return packed_mm(dy, weight.state().for_gradient(), weight.in_features(), {});
+  if (!uses_kernel(dy) && !uses_cublaslt(dy)) return at::mm(dy, weight.matrix().detach());
+  return input_gradient(dy, weight.state());
 }
 
 at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
