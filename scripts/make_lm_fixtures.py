@@ -4,7 +4,7 @@
 Needs torch, transformers and safetensors (`pip install torch==2.11.0 transformers safetensors`), which
 the build itself does not. Everything is seeded; float32 on one thread with eager attention.
 
-For each checkpoint folder:
+writer/mixed.safetensors holds a tensor of every dtype. For each checkpoint folder:
   expected.json         ids, settings, greedy continuations, and how far a float64 run of the same
                         computation is from the float32 numbers (the honest size of a tolerance)
   expected.safetensors  logits.{i} [T, V]                 of sequences[i]
@@ -171,8 +171,22 @@ def make(name, case):
           "loss", rows["loss_q"][0], rows["loss_a"][0], "->", rows["loss_q"][-1], rows["loss_a"][-1])
 
 
+def make_writer_case():
+    """One tensor of every dtype, for the order and the padding of a writer."""
+    folder = OUT / "writer"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    dtypes = [torch.bool, torch.uint8, torch.int8, torch.float8_e5m2, torch.float8_e4m3fn, torch.float8_e4m3fnuz,
+              torch.float8_e5m2fnuz, torch.int16, torch.uint16, torch.float16, torch.bfloat16, torch.int32,
+              torch.uint32, torch.float32, torch.complex64, torch.float64, torch.int64, torch.uint64]
+    tensors = {f"{'ba'[i % 2]}.{i}": (torch.arange(3) % 2).to(dtype) for i, dtype in enumerate(dtypes)}
+    tensors |= {"scalar": torch.tensor(1.5), "none": torch.zeros(2, 0), "naïve": torch.ones(1, 2, 1)}
+    save_file(tensors, folder / "mixed.safetensors", metadata={"format": "pt"})
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     for name, case in CASES.items():
         make(name, case)
+    make_writer_case()
