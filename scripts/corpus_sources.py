@@ -113,7 +113,6 @@ SOURCES = (
     debian("manpages", "manual", "verbatim-with-modification, GPL-2+, BSD", extract.manual_page, "usr/share/man/man*/*.gz", limit=3),
     debian("manpages-dev", "manual", "verbatim-with-modification, GPL-2+, BSD", extract.manual_page, "usr/share/man/man*/*.gz", limit=2),
     debian("python3.11-doc", "manual", "PSF-2", extract.markup, "usr/share/doc/python3.11/html/**/*.html", limit=6, skip=OTHER_LANGUAGE.replace("|whatsnew", "")),
-    debian("python-django-doc", "manual", "BSD-3-clause", extract.markup, "usr/share/doc/python-django-doc/html/**/*.html", limit=4, skip=OTHER_LANGUAGE + "|/releases/|_modules"),
     debian("python-sklearn-doc", "manual", "BSD-3-clause", extract.markup, "usr/share/doc/python-sklearn-doc/html/*/*.html", "usr/share/doc/python-sklearn-doc/html/**/modules/*.html", limit=4, skip=OTHER_LANGUAGE + "|generated"),
     debian("python-scipy-doc", "manual", "BSD-3-clause", extract.markup, "usr/share/doc/python-scipy-doc/html/tutorial/**/*.html", "usr/share/doc/python-scipy-doc/html/dev/**/*.html", limit=3, skip=OTHER_LANGUAGE),
     debian("python-pandas-doc", "manual", "BSD-3-clause", extract.markup, "usr/share/doc/python-pandas-doc/html/user_guide/*.html", "usr/share/doc/python-pandas-doc/html/getting_started/**/*.html", "usr/share/doc/python-pandas-doc/html/development/*.html", limit=3, skip=OTHER_LANGUAGE),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Yardsticks for the pocket model: what plain methods need for valid.jsonl, in bits per byte.
 
-    python3 scripts/corpus_yardstick.py --corpus CORPUS [--model jobs/models/pocket-lm] [--prefix-mb 24]
+    python3 scripts/corpus_yardstick.py --corpus CORPUS [--model jobs/models/pocket-lm] [--prefix-mb 16]
 
   - xz -9e and zstd -19 of the validation text alone (all documents, one solid stream);
   - the same after a prefix of training text (the first documents of train.jsonl), charged for the validation part only;
@@ -132,7 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=root / "jobs" / "models" / "pocket-lm")
-    parser.add_argument("--prefix-mb", type=float, default=24.0, help="training text in front of the compressors [MB]")
+    parser.add_argument("--prefix-mb", type=float, default=16.0, help="training text in front of the compressors [MB]")
     options = parser.parse_args()
 
     found = {}
