@@ -1,0 +1,83 @@
+// The files beside tokenizer.json: names of special tokens, stop ids, chat template.
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
+#include "preimage/base/sha256.hpp"
+#include "preimage/text/tokenizer.hpp"
+
+namespace preimage::text {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Folder : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("preimage_tokenizer_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    fs::copy_file(PREIMAGE_TEST_DATA "/text/fixtures/qwen2.tokenizer.json",
+                  folder_ / "tokenizer.json", fs::copy_options::overwrite_existing);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  void write(const char* name, const std::string& text) const {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
+  std::string refusal() const {
+    try {
+      load_tokenizer(folder_);
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.code(), base::ExitCode::bad_data);
+      return error.what();
+    }
+    return "accepted";
+  }
+  fs::path folder_;
+};
+
+TEST_F(Folder, AloneGivesNoNames) {
+  const auto tokenizer = load_tokenizer(folder_);
+  EXPECT_EQ(tokenizer.special().eos, std::nullopt);
+  EXPECT_TRUE(tokenizer.special().stop.empty());
+  EXPECT_EQ(tokenizer.sha256(), base::sha256_hex(base::read_file(folder_ / "tokenizer.json")));
+}
+
+TEST_F(Folder, NamesComeFromTheConfigs) {
+  write(
+      "tokenizer_config.json",
+      R"({"bos_token":null,"eos_token":"<|im_end|>","pad_token":{"content":"<|endoftext|>"},"chat_template":"old"})");
+  const auto first = load_tokenizer(folder_);
+  EXPECT_EQ(first.special().bos, std::nullopt);
+  EXPECT_EQ(first.special().eos, first.token_to_id("<|im_end|>"));
+  EXPECT_EQ(first.special().pad, first.token_to_id("<|endoftext|>"));
+  EXPECT_THAT(first.special().stop, ElementsAre(*first.special().eos));
+  EXPECT_EQ(first.chat_template(), "old");
+  write("chat_template.jinja", "new");
+  write("generation_config.json", R"({"eos_token_id":[602,600],"bos_token_id":600})");
+  const auto second = load_tokenizer(folder_);
+  EXPECT_EQ(second.chat_template(), "new");
+  EXPECT_THAT(second.special().stop, ElementsAre(602, 600));
+  EXPECT_EQ(second.special().bos, 600);
+  EXPECT_EQ(second.special().eos, first.special().eos);
+}
+
+TEST_F(Folder, RefusalsNameTheFile) {
+  write("tokenizer_config.json", R"({"eos_token":"<nobody>"})");
+  EXPECT_THAT(refusal(), testing::AllOf(HasSubstr("tokenizer_config.json: eos_token"),
+                                        HasSubstr("\"<nobody>\" is not a token")));
+  write("tokenizer_config.json", "{}");
+  write("generation_config.json", R"({"eos_token_id":"2"})");
+  EXPECT_THAT(refusal(), HasSubstr("generation_config.json: eos_token_id: found the string \"2\""));
+  fs::remove(folder_ / "tokenizer.json");
+  write("spiece.model", "x");
+  EXPECT_THAT(refusal(), HasSubstr("found spiece.model, which cannot be read"));
+}
+
+}  // namespace
+}  // namespace preimage::text
