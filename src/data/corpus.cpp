@@ -6,17 +6,18 @@
 namespace preimage::data {
 namespace {
 
-CorpusRecord record_of(const base::JsonNode& node) {
+TrainingText record_of(const base::JsonNode& node) {
   const auto text = node.find("text");
   const auto prompt = node.find("prompt");
   const auto completion = node.find("completion");
   if (text.has_value() == completion.has_value() || prompt.has_value() != completion.has_value()) {
     node.fail("expected either \"text\", or \"prompt\" and \"completion\"");
   }
-  CorpusRecord out;
+  TrainingText out;
   if (prompt) out.prompt = prompt->string();
-  out.text = text ? text->string() : completion->string();
-  if (out.text.empty()) (text ? *text : *completion).fail("empty; there is nothing to learn from");
+  out.completion = text ? text->string() : completion->string();
+  if (out.completion.empty())
+    (text ? *text : *completion).fail("empty; there is nothing to learn from");
   return out;
 }
 
@@ -25,7 +26,7 @@ CorpusRecord record_of(const base::JsonNode& node) {
 CorpusReader::CorpusReader(const std::filesystem::path& path, BadLine on_bad_line)
     : lines_(path), path_(path.string()), on_bad_line_(on_bad_line) {}
 
-std::optional<CorpusRecord> CorpusReader::next() {
+std::optional<TrainingText> CorpusReader::next() {
   base::JsonLimits limits;
   limits.max_bytes = 64u << 20;
   std::string line;
@@ -41,12 +42,11 @@ std::optional<CorpusRecord> CorpusReader::next() {
   return std::nullopt;
 }
 
-Corpus read_corpus(const std::filesystem::path& path, BadLine on_bad_line) {
-  CorpusReader reader(path, on_bad_line);
-  Corpus out;
-  while (auto record = reader.next()) out.records.push_back(std::move(*record));
-  out.bad_lines = reader.bad_lines();
-  if (out.records.empty()) throw base::data_error(path.string() + ": holds no record");
+std::vector<TrainingText> read_corpus(const std::filesystem::path& path) {
+  CorpusReader reader(path);
+  std::vector<TrainingText> out;
+  while (auto record = reader.next()) out.push_back(std::move(*record));
+  if (out.empty()) throw base::data_error(path.string() + ": holds no record");
   return out;
 }
 

@@ -16,10 +16,10 @@ const std::string kFixtures = PREIMAGE_TEST_DATA "/data/fixtures/";
 TEST(Corpus, ReadsBothForms) {
   const auto expected = base::read_json(kFixtures + "corpus_expected.json");
   const auto corpus = read_corpus(kFixtures + "corpus.jsonl");
-  ASSERT_EQ(corpus.records.size(), expected.size());
+  ASSERT_EQ(corpus.size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_EQ(corpus.records[i].prompt, expected[i]["prompt"].get<std::string>());
-    EXPECT_EQ(corpus.records[i].text, expected[i]["text"].get<std::string>());
+    EXPECT_EQ(corpus[i].prompt, expected[i]["prompt"].get<std::string>());
+    EXPECT_EQ(corpus[i].completion, expected[i]["text"].get<std::string>());
   }
 }
 
@@ -44,9 +44,11 @@ TEST(Corpus, RefusesOrSkipsBadLines) {
   EXPECT_THAT(refusal("[1]"), HasSubstr("expected an object"));
   EXPECT_THAT(refusal(""), HasSubstr("holds no record"));
   std::ofstream(path, std::ios::binary) << "{\"text\":\"a\"}\noops\n{\"text\":\"b\"}\n";
-  const auto corpus = read_corpus(path, BadLine::skip);
-  EXPECT_EQ(corpus.records.size(), 2u);
-  EXPECT_EQ(corpus.bad_lines, 1);
+  CorpusReader reader(path, BadLine::skip);
+  EXPECT_EQ(reader.next(), (TrainingText{"", "a"}));
+  EXPECT_EQ(reader.next(), (TrainingText{"", "b"}));
+  EXPECT_EQ(reader.next(), std::nullopt);
+  EXPECT_EQ(reader.bad_lines(), 1);
   std::filesystem::remove(path);
 }
 

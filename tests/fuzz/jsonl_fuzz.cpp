@@ -15,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const size_t kind = (data[0] & 0x7F) % 6;
     if (kind == 5) {
-      pd::read_corpus(file.path(), bad_line);
+      pd::CorpusReader reader(file.path(), bad_line);
+      while (reader.next()) {
+      }
     } else {
       pd::read_dataset({.kind = kKinds[kind], .path = file.path(), .on_bad_line = bad_line});
     }

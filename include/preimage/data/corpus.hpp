@@ -10,10 +10,10 @@
 
 namespace preimage::data {
 
-struct CorpusRecord {
-  std::string prompt;  // "" for plain text
-  std::string text;    // what is to be learnt: the text, or the completion of the prompt
-  bool operator==(const CorpusRecord&) const = default;
+struct TrainingText {
+  std::string prompt;      // "" for plain text
+  std::string completion;  // what is to be learnt: the plain text, or what follows the prompt
+  bool operator==(const TrainingText&) const = default;
 };
 
 // One record after the other, in constant memory. Other keys of a record are passed over. Throws
@@ -22,7 +22,7 @@ struct CorpusRecord {
 class CorpusReader {
  public:
   explicit CorpusReader(const std::filesystem::path& path, BadLine on_bad_line = BadLine::error);
-  std::optional<CorpusRecord> next();
+  std::optional<TrainingText> next();
   int64_t bad_lines() const { return bad_lines_; }
 
  private:
@@ -32,12 +32,8 @@ class CorpusReader {
   int64_t bad_lines_ = 0;
 };
 
-struct Corpus {
-  std::vector<CorpusRecord> records;
-  int64_t bad_lines = 0;
-};
-
-// The whole file; a file without any record is ExitCode::bad_data.
-Corpus read_corpus(const std::filesystem::path& path, BadLine on_bad_line = BadLine::error);
+// The whole file, which may have no bad line (CorpusReader can skip them). A file without any
+// record is ExitCode::bad_data.
+std::vector<TrainingText> read_corpus(const std::filesystem::path& path);
 
 }  // namespace preimage::data
