@@ -123,7 +123,7 @@ def question_against_answer(pairs: pd.DataFrame, note: str) -> Figure | None:
                  label=f"random baseline R ({len(pairs)})")
     for label, mask, colour, marker in (
             ("exact", pairs["exact"], GREEN, "o"),
-            ("tight or conv, not exact", ~pairs["exact"] & (pairs["conv"] | pairs["tight"]), ORANGE, "s"),
+            ("converged, not exact", ~pairs["exact"] & (pairs["conv"] | pairs["tight"]), ORANGE, "s"),
             ("not converged", ~pairs["exact"] & ~pairs["conv"] & ~pairs["tight"], VERMILION, "^")):
         part = pairs[mask.astype(bool)]
         if len(part):

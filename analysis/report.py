@@ -39,8 +39,8 @@ td.text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 24em; }
 .open { background: #fdf0cf; color: #6b4a00; } .none { background: #ececec; color: #444; }
 """
 
-MARKS = {"pass": "good", "Pass": "good", "OK": "good", "yes": "good", "fail": "bad", "Fail": "bad", "FAIL": "bad",
-         "no": "bad", "inconclusive": "open", "Partial": "open", "WARN": "open", "not_reached": "none"}
+MARKS = {"pass": "good", "yes": "good", "fail": "bad", "no": "bad", "inconclusive": "open", "partial": "open",
+         "not_reached": "none"}
 
 
 class Number(str):
@@ -135,7 +135,7 @@ def header_rows(config: dict, provenance: dict, units: int) -> list[list[object]
     if where:
         rows.append(["ran on", where])
     if not dcm.get("text_encoder"):
-        rows.append(["grade", "cosine clause off (no text encoder): Pass = equal text or token F1 ≥ 0.8"])
+        rows.append(["grade", "cosine clause off (no text encoder): pass = equal text or token F1 ≥ 0.8"])
     return rows
 
 

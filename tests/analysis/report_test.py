@@ -70,8 +70,8 @@ def pair_row(rng, stage, index, k, exact, name):
             "kappa_middle": 0.1, "kappa_last": 0.0, "r_d": -0.6 if index % 7 == 3 else float(rng.uniform(-0.2, 0.9)),
             "gradient_ratio": 1.0, "nearest_distance": 0.9, "decoded_q": question if exact else "Who who who <i>",
             "decoded_a": f"author {index}\\\\n" if exact else "", "f1_q": 1.0, "f1_a": 1.0, "repetition_q": False,
-            "repetition_a": False, "grade_q": "Pass" if exact else "Fail", "grade_a": "Pass" if exact else "Partial",
-            "grade": "Pass" if exact else "Fail", "seconds": 1.5}
+            "repetition_a": False, "grade_q": "pass" if exact else "fail", "grade_a": "pass" if exact else "partial",
+            "grade": "pass" if exact else "fail", "seconds": 1.5}
 
 
 def write_results(path, count=12, k_sweep=(1, 2, 4, 8), seed=5):

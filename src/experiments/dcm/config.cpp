@@ -5,6 +5,7 @@
 #include <set>
 
 #include "preimage/base/str.hpp"
+#include "preimage/data/dataset.hpp"
 
 namespace preimage::dcm {
 namespace {
@@ -71,8 +72,7 @@ void ModelConfig::fields(base::Fields& f) {
 void DataConfig::fields(base::Fields& f) {
   f.add("kind", kind,
         {.help = "format of the data; pairs: one JSON object a line with id, question, answer",
-         .choices = {"squad", "triviaqa", "natural_questions", "hotpotqa", "arithmetic", "sudoku",
-                     "arc", "pairs"},
+         .choices = data::dataset_kinds(),
          .required = true});
   f.add("path", path,
         {.help = "file (arc: folder of tasks); arithmetic without one is generated from the seed"});

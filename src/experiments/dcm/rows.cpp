@@ -109,8 +109,8 @@ void PairRow::columns(Columns& c) const {
   c.add("f1_a", f1_a, {"", "token F1 of decoded_a"});
   c.add("repetition_q", repetition_q, {"", "decoded_q has a 4-gram three times or more"});
   c.add("repetition_a", repetition_a, {"", "decoded_a has a 4-gram three times or more"});
-  c.add("grade_q", grade_q, {"", "Pass, Partial or Fail"});
-  c.add("grade_a", grade_a, {"", "Pass, Partial or Fail"});
+  c.add("grade_q", grade_q, {"", "pass, partial or fail"});
+  c.add("grade_a", grade_a, {"", "pass, partial or fail"});
   c.add("grade", grade, {"", "the worse of grade_q and grade_a"});
   c.add("seconds", seconds, seconds_text("wall time of the unit, from batch to commit"));
 }
@@ -136,7 +136,7 @@ void SingleRow::columns(Columns& c) const {
   curve.columns(c);
   c.add("decoded", decoded, {"", "greedy text"});
   c.add("f1", f1, {"", "token F1 of decoded"});
-  c.add("grade", grade, {"", "Pass, Partial or Fail"});
+  c.add("grade", grade, {"", "pass, partial or fail"});
   c.add("seconds", seconds, seconds_text("wall time of the unit, from batch to commit"));
 }
 

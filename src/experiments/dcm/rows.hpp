@@ -81,7 +81,7 @@ struct PairRow {
   std::string decoded_q, decoded_a;
   double f1_q = none, f1_a = none;
   bool repetition_q = false, repetition_a = false;
-  std::string grade_q, grade_a, grade;  // "Pass", "Partial", "Fail"
+  std::string grade_q, grade_a, grade;  // text::grade_name: "pass", "partial", "fail"
   double seconds = none;
   void columns(Columns& c) const;
 };

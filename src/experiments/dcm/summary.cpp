@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "preimage/base/error.hpp"
+#include "preimage/text/metrics.hpp"
 
 namespace preimage::dcm {
 namespace {
@@ -78,7 +79,7 @@ PairSummary summarise(const PairRow& row) {
                  .full_a = row.full_a,
                  .conv = row.convergence.conv,
                  .anti_correlate = row.conflict.report.anti_correlate,
-                 .passed = row.grade == "Pass"};
+                 .passed = row.grade == text::grade_name(text::Grade::pass)};
   out.tight = row.convergence.tight;
   out.exact = row.convergence.exact;
   out.steps = row.steps;

@@ -194,12 +194,12 @@ TEST(DcmTables, SummaryTakesWhatTheGatesNeed) {
   row.full_a = 2;
   row.convergence.conv = true;
   row.conflict.report.anti_correlate = true;
-  row.grade = "Pass";
+  row.grade = "pass";
   const auto out = summarise(row);
   EXPECT_EQ(out.outcome.article, "Steam_engine");
   EXPECT_EQ(out.outcome.full_a, 2);
   EXPECT_TRUE(out.outcome.conv && out.outcome.anti_correlate && out.outcome.passed);
-  row.grade = "Partial";
+  row.grade = "partial";
   EXPECT_FALSE(summarise(row).outcome.passed);
 }
 
