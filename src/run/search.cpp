@@ -279,8 +279,11 @@ Unit make_unit(const std::string& method, const std::string& stage, const base::
   return {stage, key, base::sha256_hex(base::canonical(whole)).substr(0, 32)};
 }
 
-void run_waves(Context& context, Search& search) {
+void run_to_end(Context& context, Search& search) {
   Loop(context, search).run();
+  auto& recorder = context.recorder();
+  if (context.world().root()) recorder.add_final(search.finish());
+  recorder.merge({.config = context.config(), .schemas = search.schemas()});
 }
 
 void search_loop(Context& context, Search& search) {
