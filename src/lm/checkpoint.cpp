@@ -177,7 +177,7 @@ std::string blocks_sha256(const fs::path& path, uint64_t size) {
   std::string block;
   for (uint64_t i = 0; i < (whole ? 1 : kBlocks); ++i) {
     block.resize(whole ? size : kBlock);
-    file.seekg(static_cast<std::streamoff>(whole ? 0 : (size - kBlock) / (kBlocks - 1) * i));
+    file.seekg(static_cast<std::streamoff>(whole ? 0 : (size - kBlock) * i / (kBlocks - 1)));
     file.read(block.data(), static_cast<std::streamsize>(block.size()));
     if (!file) throw base::io_error(path.string() + ": reading for its hash failed");
     hash.update(block);

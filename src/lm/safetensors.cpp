@@ -225,7 +225,7 @@ at::Tensor SafetensorsFile::read(const TensorInfo& info) const {
               "the tensor to be read belongs to the file");
   const at::ScalarType type = torch_dtype(info.dtype);
   const auto bytes = static_cast<int64_t>(info.end - info.begin);
-  const bool packed = info.dtype == "F4" || info.dtype.starts_with("F6");
+  const bool packed = info.dtype == "F4" || info.dtype.starts_with("F6_");
   // Bools are read as bytes: a bool that holds 2 is undefined behaviour.
   const at::Tensor out = at::empty(packed ? at::IntArrayRef(bytes) : at::IntArrayRef(info.shape),
                                    type == at::kBool ? at::kByte : type);
