@@ -140,7 +140,9 @@ base::Error error(std::string_view what) {
 Handle create_file(const std::filesystem::path& path) {
   prepare();
   const auto access = access_plist();
-  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose,
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "HDF5 property list");
+  must(H5Pset_obj_track_times(creation.get(), false), "HDF5 property list");
+  return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose,
           path.string() + ": cannot be created"};
 }
 
@@ -180,8 +182,16 @@ Handle open_dataset(hid_t at, const std::string& path) {
 
 Handle open_or_create_group(hid_t at, const std::string& path) {
   if (exists(at, path)) return {H5Gopen2(at, path.c_str(), H5P_DEFAULT), H5Gclose, path};
+  create_parents(at, path);
   const auto links = link_plist();
-  return {H5Gcreate2(at, path.c_str(), links.get(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose, path};
+  const Handle creation(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "HDF5 property list");
+  must(H5Pset_obj_track_times(creation.get(), false), "HDF5 property list");
+  return {H5Gcreate2(at, path.c_str(), links.get(), creation.get(), H5P_DEFAULT), H5Gclose, path};
+}
+
+void create_parents(hid_t at, const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash != std::string::npos && slash > 0) open_or_create_group(at, path.substr(0, slash));
 }
 
 Handle simple_space(const std::vector<hsize_t>& dims) {
@@ -208,7 +218,6 @@ bool exists(hid_t at, const std::string& path) {
 
 Handle link_plist() {
   Handle plist(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "HDF5 property list");
-  must(H5Pset_create_intermediate_group(plist.get(), 1), "HDF5 property list");
   must(H5Pset_char_encoding(plist.get(), H5T_CSET_UTF8), "HDF5 property list");
   return plist;
 }

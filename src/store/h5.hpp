@@ -67,13 +67,15 @@ Handle open_image(const std::string& image, const std::string& name);
 Handle open_file(const std::filesystem::path& path);
 
 Handle open_dataset(hid_t at, const std::string& path);
+// Groups without time stamps, so that equal contents give equal bytes.
 Handle open_or_create_group(hid_t at, const std::string& path);
+void create_parents(hid_t at, const std::string& path);  // "a/b" of "a/b/c"
 Handle simple_space(const std::vector<hsize_t>& dims);
 std::vector<hsize_t> dims_of(hid_t dataset);
 // Whether every group of "a/b/c" is there, and the object at its end.
 bool exists(hid_t at, const std::string& path);
 
-// Property lists: link creation that makes missing groups; dataset creation without time stamps.
+// Property lists: names in UTF-8; dataset creation without time stamps.
 Handle link_plist();
 Handle dataset_plist();
 // Chunks of about a megabyte with shuffle and deflate: the largest leading axes are cut first.

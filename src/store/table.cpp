@@ -182,6 +182,7 @@ void TableWriter::append(Row row) {
 
 void TableWriter::create() {
   const auto links = h5::link_plist();
+  h5::create_parents(file_, path_);
   const auto plist = h5::dataset_plist();
   const hsize_t count = rows_.size();
   const size_t bytes = row_bytes(schema_.columns);

@@ -132,6 +132,7 @@ void check_tensor(const Tensor& tensor, const TensorSchema& schema) {
 Handle write_array(hid_t file, const std::string& path, const std::vector<hsize_t>& dims,
                    const Handle& type, const void* data) {
   const auto links = h5::link_plist();
+  h5::create_parents(file, path);
   const auto plist = h5::dataset_plist();
   const auto space = h5::simple_space(dims);
   Handle dataset(H5Dcreate2(file, path.c_str(), type.get(), space.get(), links.get(), plist.get(),
@@ -150,6 +151,7 @@ TensorWriter::TensorWriter(hid_t file, const TensorSchema& schema, std::vector<i
   const size_t element = tensor_element_bytes(schema.type);
   const auto type = tensor_element_type(schema.type);
   const auto links = h5::link_plist();
+  h5::create_parents(file, schema.name);
   const auto plist = h5::dataset_plist();
   const size_t bytes = static_cast<size_t>(element_count(shape)) * element;
   item_bytes_ = shape[0] > 0 ? bytes / shape_[0] : 0;

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "folder.hpp"
 #include "preimage/base/error.hpp"
@@ -75,7 +76,8 @@ TEST(Results, RowsStandInUnitOrderWhateverTheSegments) {
   EXPECT_EQ(std::get<std::string>(units[3][0]), "unit3");
   EXPECT_EQ(std::get<std::string>(units[3][2]), "{\"k\":3}");
 
-  // A cache that holds one segment gives the same file.
+  // A cache that holds one segment gives the same file, byte by byte, a second later too.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   auto options = kOptions;
   options.cache_bytes = 1;
   write_results(folder / "again.h5", options, sample_schemas(), input);
