@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "preimage/base/config.hpp"
+#include "preimage/run/search.hpp"
 
 namespace preimage::run {
 
 class Context;
-class Search;
 
 // What `validate` prints: known before anything runs.
 struct Estimate {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
@@ -40,22 +41,31 @@ struct Documents {
   double bytes_per_token = 1;  // of the predicted text, end-of-text tokens counted as tokens
 };
 
-Documents tokenize(const std::string& path, const text::Tokenizer& tokenizer, int64_t end_of_text) {
-  Documents out;
-  double bytes = 0, tokens = 0;
-  const auto append = [](lm::TrainDocument& document, const std::vector<int64_t>& ids) {
+lm::TrainDocument tokenize_one(const data::TrainingText& text, const text::Tokenizer& tokenizer, int64_t end_of_text) {
+  lm::TrainDocument document;
+  const auto append = [&](const std::string& part) {
+    const auto ids = tokenizer.encode(part);
     document.ids.insert(document.ids.end(), ids.begin(), ids.end());
   };
+  append(text.prompt);
+  document.first_target = static_cast<int64_t>(document.ids.size());
+  append(text.completion);
+  document.ids.push_back(static_cast<int32_t>(end_of_text));
+  return document;
+}
+
+Documents tokenize(const std::string& path, const text::Tokenizer& tokenizer, int64_t end_of_text) {
   const auto texts = data::read_corpus(path);
-  for (const auto& text : texts) {
-    lm::TrainDocument document;
-    append(document, tokenizer.encode(text.prompt));
-    document.first_target = static_cast<int64_t>(document.ids.size());
-    append(document, tokenizer.encode(text.completion));
-    document.ids.push_back(static_cast<int32_t>(end_of_text));
-    bytes += static_cast<double>(text.completion.size());
-    tokens += static_cast<double>(document.ids.size()) - static_cast<double>(document.first_target);
-    out.list.push_back(std::move(document));
+  const auto count = static_cast<int64_t>(texts.size());
+  Documents out;
+  out.list.resize(texts.size());
+  at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) out.list[i] = tokenize_one(texts[i], tokenizer, end_of_text);
+  });
+  double bytes = 0, tokens = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    bytes += static_cast<double>(texts[i].completion.size());
+    tokens += static_cast<double>(static_cast<int64_t>(out.list[i].ids.size()) - out.list[i].first_target);
   }
   out.bytes_per_token = bytes / tokens;
   return out;
