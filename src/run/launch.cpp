@@ -35,8 +35,6 @@ std::vector<std::string> mpi_environment() {
   };
   set("OMPI_MCA_rmaps_base_oversubscribe", "1");
   set("OMPI_MCA_hwloc_base_binding_policy", "none");
-  // Time between mpirun's SIGTERM and SIGKILL: the default of 1 s is short for a commit.
-  set("OMPI_MCA_odls_base_sigkill_timeout", "30");
   if (::geteuid() == 0) {
     set("OMPI_ALLOW_RUN_AS_ROOT", "1");
     set("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
@@ -149,6 +147,7 @@ std::string BannerFilter::pass(const std::string& bytes) {
     const bool rule = line_.size() > 60 && line_.find_first_not_of("-\n") == std::string::npos;
     if (rule) inside_ = !inside_;
     const bool drop = rule || inside_ || line_.find("PMIX ERROR") != std::string::npos ||
+                      line_.find("mpirun: Forwarding signal") != std::string::npos ||
                       line_.find("more process") != std::string::npos ||
                       line_.find("orte_base_help_aggregate") != std::string::npos;
     (drop ? swallowed_ : out) += line_;

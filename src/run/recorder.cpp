@@ -66,14 +66,14 @@ void Recorder::load() {
     }
     Json quarantined = Json::array();
     for (const auto& [id, reason] : journal.quarantined) quarantined.push_back(id);
+    Json suspects = Json::array();
     for (const auto& [id, crashes] : journal.crashes) {
-      if (crashes >= options_.crashes_to_quarantine && !journal.quarantined.count(id)) {
-        quarantined.push_back(id);
-      }
+      (crashes >= options_.crashes_to_quarantine ? quarantined : suspects).push_back(id);
     }
     return Json{{"generation", journal.last_generation + 1},
                 {"units", std::move(units)},
-                {"quarantined", std::move(quarantined)}}
+                {"quarantined", std::move(quarantined)},
+                {"suspects", std::move(suspects)}}
         .dump();
   });
   const Json loaded = Json::parse(text);
@@ -82,6 +82,7 @@ void Recorder::load() {
   for (const std::string id : loaded["quarantined"]) {
     if (!committed_.count(id)) quarantined_.insert(id);
   }
+  for (const std::string id : loaded["suspects"]) suspects_.insert(id);
 }
 
 void Recorder::set_schemas(const store::Schemas& schemas) {

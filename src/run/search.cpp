@@ -38,7 +38,9 @@ struct Place {
 struct Wave {
   int64_t number = 0;
   std::vector<Unit> units;
-  std::vector<Place> missing;  // to be computed, each id once
+  std::vector<Place> missing;   // to be computed, each id once
+  std::vector<Place> suspects;  // the same, but in flight on a rank that died: computed one by one
+  int64_t to_do() const { return static_cast<int64_t>(missing.size() + suspects.size()); }
 };
 
 class Loop {
@@ -61,6 +63,7 @@ class Loop {
  private:
   Wave next_wave(int64_t number);
   void evaluate(const Wave& wave);
+  void evaluate_share(const Wave& wave, const std::vector<Place>& places, bool one_by_one);
   void wait_for_others(const Wave& wave);
   std::vector<Told> results(const Wave& wave) const;
   void leave_if_stopping(const Wave& wave);
@@ -80,14 +83,20 @@ class Loop {
 
 class WaveWork : public Work {
  public:
-  WaveWork(Loop& loop, const Wave& wave) : loop_(loop), wave_(wave) {}
+  // With `single` the worker gets one unit and no other.
+  WaveWork(Loop& loop, const Wave& wave, bool single)
+      : loop_(loop), wave_(wave), places_(single ? wave.suspects : wave.missing), single_(single) {}
+
+  bool exhausted() const { return exhausted_; }
 
   std::vector<Unit> take(int64_t count) override {
-    if (count <= 0 || stopping()) return {};
-    const auto range = loop_.queue().next(count);
+    if (count <= 0 || stopping() || (single_ && taken_)) return {};
+    const auto range = loop_.queue().next(single_ ? 1 : count);
+    taken_ = true;
+    exhausted_ = range.empty();
     std::vector<Unit> units;
     for (int64_t i = range.begin; i < range.end; ++i) {
-      const auto& place = wave_.missing[static_cast<size_t>(i)];
+      const auto& place = places_[static_cast<size_t>(i)];
       in_flight_.emplace(place.unit->id, place.index);
       units.push_back(*place.unit);
     }
@@ -121,6 +130,10 @@ class WaveWork : public Work {
  private:
   Loop& loop_;
   const Wave& wave_;
+  const std::vector<Place>& places_;
+  bool single_;
+  bool taken_ = false;
+  bool exhausted_ = false;
   std::unordered_map<std::string, int64_t> in_flight_;  // id -> index in the wave
   mutable double last_poll_s_ = 0;
   mutable bool stopping_ = false;
@@ -135,7 +148,7 @@ bool Loop::must_stop() {
 }
 
 ProgressCounts Loop::counts(const Wave& wave) {
-  const auto told = static_cast<int64_t>(wave.units.size() - wave.missing.size());
+  const auto told = static_cast<int64_t>(wave.units.size()) - wave.to_do();
   return {.wave = wave.number,
           .done = told + queue_->read(Counter::done) - dealt_before_,
           .total = static_cast<int64_t>(wave.units.size()),
@@ -153,9 +166,8 @@ void Loop::save_state(const Wave& wave, bool now) {
   if (!context_.world().root()) return;
   if (!now && base::monotonic_seconds() - last_state_s_ < kStateInterval_s) return;
   last_state_s_ = base::monotonic_seconds();
-  const auto missing = static_cast<int64_t>(wave.missing.size());
   write_state(context_.out(), {.generation = recorder_.generation(),
-                               .done = asked_ - quarantined_ - missing +
+                               .done = asked_ - quarantined_ - wave.to_do() +
                                        queue_->read(Counter::done) - dealt_before_,
                                .total = asked_,
                                .quarantined = quarantined_});
@@ -187,7 +199,9 @@ Wave Loop::next_wave(int64_t number) {
       if (recorder_.quarantined(unit.id)) ++quarantined_;
     }
     if (recorder_.find(unit.id) || recorder_.quarantined(unit.id)) continue;
-    if (in_wave.insert(unit.id).second) wave.missing.push_back({&unit, static_cast<int64_t>(i)});
+    if (!in_wave.insert(unit.id).second) continue;
+    auto& list = recorder_.suspect(unit.id) ? wave.suspects : wave.missing;
+    list.push_back({&unit, static_cast<int64_t>(i)});
   }
   return wave;
 }
@@ -202,14 +216,26 @@ void Loop::wait_for_others(const Wave& wave) {
 }
 
 void Loop::evaluate(const Wave& wave) {
-  if (wave.missing.empty()) return;
-  queue_->reset(static_cast<int64_t>(wave.missing.size()));
+  if (wave.to_do() == 0) return;
+  if (!wave.missing.empty()) evaluate_share(wave, wave.missing, false);
+  // A unit that was in flight when its rank died is tried alone, so that its neighbours of then are
+  // not suspected with it for ever.
+  if (!wave.suspects.empty()) evaluate_share(wave, wave.suspects, true);
+  recorder_.exchange();
+  leave_if_stopping(wave);
+}
+
+void Loop::evaluate_share(const Wave& wave, const std::vector<Place>& places, bool one_by_one) {
+  queue_->reset(static_cast<int64_t>(places.size()));
   queue_->add(Counter::busy, 1);
   if (auto* watchdog = context_.watchdog()) watchdog->arm();
   try {
-    WaveWork work(*this, wave);
-    search_.evaluate(work);
-    recorder_.flush();
+    for (bool more = true; more;) {
+      WaveWork work(*this, wave, one_by_one);
+      search_.evaluate(work);
+      recorder_.flush();
+      more = one_by_one && !work.exhausted() && !must_stop();
+    }
   } catch (...) {
     // What was finished stays, if the disk still takes it; the error itself goes on.
     try {
@@ -222,8 +248,6 @@ void Loop::evaluate(const Wave& wave) {
   if (auto* watchdog = context_.watchdog()) watchdog->disarm();
   queue_->add(Counter::busy, -1);
   wait_for_others(wave);
-  recorder_.exchange();
-  leave_if_stopping(wave);
 }
 
 void Loop::leave_if_stopping(const Wave& wave) {
@@ -239,11 +263,13 @@ void Loop::leave_if_stopping(const Wave& wave) {
                               recorder_.known(), " units committed; --resume goes on"));
   }
   int64_t lost = 0;
-  for (const auto& place : wave.missing) lost += recorder_.find(place.unit->id) ? 0 : 1;
+  for (const auto* list : {&wave.missing, &wave.suspects}) {
+    for (const auto& place : *list) lost += recorder_.find(place.unit->id) ? 0 : 1;
+  }
   if (lost > 0) {
     throw CollectiveError(base::ExitCode::bug,
                           str("wave ", wave.number, ": evaluate() returned with ", lost, " of ",
-                              wave.missing.size(), " units not committed"));
+                              wave.to_do(), " units not committed"));
   }
 }
 
@@ -268,7 +294,7 @@ void Loop::run() {
     evaluate(wave);
     search_.tell(results(wave));
     if (context_.world().root()) context_.progress().wave_done(counts(wave));
-    dealt_before_ += static_cast<int64_t>(wave.missing.size());
+    dealt_before_ += wave.to_do();
   }
 }
 

@@ -60,6 +60,8 @@ class Recorder {
   // Null when the unit has no result that every rank knows. Valid until the next exchange().
   const Committed* find(const std::string& unit_id) const;
   bool quarantined(const std::string& unit_id) const { return quarantined_.count(unit_id) != 0; }
+  // In flight on a rank that died, in an earlier start.
+  bool suspect(const std::string& unit_id) const { return suspects_.count(unit_id) != 0; }
   int64_t known() const { return static_cast<int64_t>(committed_.size()); }
 
   // Notes that these units are being computed here, so that a crash can be laid at their door.
@@ -97,6 +99,7 @@ class Recorder {
       unshared_;  // written here, not known to others yet
   std::unordered_map<std::string, Committed> committed_;
   std::set<std::string> quarantined_;
+  std::set<std::string> suspects_;
   store::UnitOutput final_;
 };
 
