@@ -55,6 +55,12 @@ if(NOT PREIMAGE_FUZZ)
   target_compile_definitions(preimage_foreign_mpi INTERFACE OMPI_SKIP_MPICXX)
   target_include_directories(preimage_foreign_mpi SYSTEM INTERFACE ${MPI_C_INCLUDE_DIRS})
   target_link_libraries(preimage_foreign_mpi INTERFACE ${MPI_C_LIBRARIES})
+  if(PREIMAGE_CUDA)
+    # The one that torch itself loads, from its wheel, or else the system's.
+    find_library(PREIMAGE_NCCL NAMES libnccl.so.2 nccl HINTS "${site}/nvidia/nccl/lib"
+      "${CUDAToolkit_LIBRARY_ROOT}/lib" "${CUDAToolkit_LIBRARY_DIR}" "${CUDAToolkit_ROOT}/lib" /usr/local/cuda/lib REQUIRED)
+    target_link_libraries(preimage_foreign_mpi INTERFACE "${PREIMAGE_NCCL}")
+  endif()
   add_library(preimage_foreign_cli11 INTERFACE)
   find_package(CLI11 REQUIRED)
   target_link_libraries(preimage_foreign_cli11 INTERFACE CLI11::CLI11)
