@@ -1,0 +1,85 @@
+#include "engine.hpp"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/store/inspect.hpp"
+
+namespace preimage::tools {
+
+void Engine::prepare() {
+  if (!std::filesystem::is_directory(options_.model)) {
+    throw base::config_error(options_.model.string() +
+                             ": no such folder; --model expects a checkpoint folder");
+  }
+  config_ = lm::read_model_config(options_.model);
+  if (!std::filesystem::exists(options_.model / "tokenizer.json")) return;
+  tokenizer_ = text::load_tokenizer(options_.model);
+  if (tokenizer_->id_limit() > config_.vocab_size) {
+    throw base::data_error(base::str(options_.model.string(), ": tokenizer.json has ids up to ",
+                                     tokenizer_->id_limit() - 1, ", config.json says vocab_size ",
+                                     config_.vocab_size, "; they belong to different models"));
+  }
+}
+
+void Engine::load(c10::Device device) {
+  const auto dtype = options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  model_ = lm::load_model(options_.model, {.dtype = dtype, .device = device});
+}
+
+std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit) {
+  std::vector<int64_t> out(node.size());
+  for (size_t i = 0; i < out.size(); ++i) out[i] = node.at(i).integer(0, limit - 1);
+  return out;
+}
+
+std::optional<std::vector<int64_t>> Engine::tokens(const base::JsonNode& line,
+                                                   const std::string& text, const std::string& ids,
+                                                   bool add_special) const {
+  const auto given_text = line.find(text), given_ids = line.find(ids);
+  if (given_text && given_ids)
+    line.fail(base::str("found both \"", text, "\" and \"", ids, "\", expected one of them"));
+  if (given_ids) return integers(*given_ids, config_.vocab_size);
+  if (!given_text) return std::nullopt;
+  const auto& words = given_text->string();
+  if (!tokenizer_)
+    given_text->fail(base::str("is text, but ", options_.model.string(),
+                               " has no tokenizer.json; give \"", ids, "\""));
+  return tokenizer_->encode(words, {.add_special = add_special});
+}
+
+at::Tensor Engine::soft_prompt(const base::JsonNode& line) const {
+  const auto given = line.find("soft_prompt");
+  if (!given) return {};
+  store::TensorValues stored;
+  try {
+    const std::scoped_lock lock(store_mutex_);
+    stored = store::read_tensor(store::parse_tensor_reference(given->string()));
+  } catch (const base::Error& error) {
+    if (error.code() != base::ExitCode::bad_data) throw;
+    given->fail(error.what());
+  }
+  if (stored.shape.size() == 1) stored.shape.insert(stored.shape.begin(), 1);
+  if (stored.shape.size() != 2 || stored.shape[0] == 0 || stored.shape[1] != config_.hidden_size) {
+    std::vector<std::string> sizes;
+    for (const int64_t size : stored.shape) sizes.push_back(std::to_string(size));
+    given->fail(base::str("found a tensor [", base::join(sizes, ", "), "], expected [tokens, ",
+                          config_.hidden_size, "]; name one row, as in F.h5:dcm/embeddings[0]"));
+  }
+  for (const float value : stored.values) {
+    if (!std::isfinite(value)) given->fail("holds numbers that are not finite");
+  }
+  return at::tensor(stored.values, at::kFloat).view({stored.shape[0], stored.shape[1]});
+}
+
+void refuse_messages(const base::JsonNode& line) {
+  if (!line.find("messages")) return;
+  throw base::config_error(
+      line.place() +
+      ": \"messages\": chat templates are not supported yet; write the prompt out as text");
+}
+
+}  // namespace preimage::tools

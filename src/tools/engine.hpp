@@ -1,0 +1,61 @@
+// What generate, score and embed share: a checkpoint whose sizes and tokenizer are known before its
+// weights, and the fields that name tokens.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "preimage/base/json_node.hpp"
+#include "preimage/lm/model.hpp"
+#include "preimage/text/tokenizer.hpp"
+
+namespace preimage::tools {
+
+struct EngineOptions {
+  std::filesystem::path model;    // checkpoint folder
+  std::string dtype = "float32";  // float32 | bfloat16
+  int64_t batch = 64;             // sequences in flight
+  bool add_special = false;       // put around a text what the checkpoint says (bos, ...)
+};
+
+class Engine {
+ public:
+  explicit Engine(EngineOptions options) : options_(std::move(options)) {}
+
+  // Reads config.json and, where there is one, the tokenizer; checks that they fit each other.
+  void prepare();
+  void load(c10::Device device);
+
+  const EngineOptions& options() const { return options_; }
+  const lm::ModelConfig& config() const { return config_; }
+  const lm::Model& model() const { return *model_; }
+  bool has_tokenizer() const { return tokenizer_.has_value(); }
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+
+  // Token ids of a line from its field `text` or its field `ids`, of which at most one is given;
+  // nothing when neither is. Ids lie in the vocabulary. Thread-safe.
+  std::optional<std::vector<int64_t>> tokens(const base::JsonNode& line, const std::string& text,
+                                             const std::string& ids, bool add_special) const;
+  // A stored soft prompt [K, d] from "F.h5:dataset[row]", or undefined without the field.
+  // Thread-safe.
+  at::Tensor soft_prompt(const base::JsonNode& line) const;
+
+ private:
+  EngineOptions options_;
+  lm::ModelConfig config_;
+  std::optional<text::Tokenizer> tokenizer_;
+  std::shared_ptr<const lm::Model> model_;
+  mutable std::mutex store_mutex_;  // the HDF5 library is not made for threads
+};
+
+// Integers of an array, each within [0, limit).
+std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit);
+
+// Refuses chat messages: their templates cannot be applied yet. ExitCode::bad_config.
+void refuse_messages(const base::JsonNode& line);
+
+}  // namespace preimage::tools

@@ -1,0 +1,109 @@
+#include "jsonl.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
+#include "preimage/base/json_node.hpp"
+#include "preimage/base/str.hpp"
+
+namespace preimage::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr base::JsonLimits kLineLimits{.max_bytes = 64ull << 20};
+
+std::string read_standard_input() {
+  std::string text;
+  char buffer[1 << 16];
+  for (size_t got; (got = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;)
+    text.append(buffer, got);
+  if (std::ferror(stdin)) throw base::errno_error("standard input", errno);
+  return text;
+}
+
+fs::path folder_of(const std::string& out) {
+  const auto parent = fs::path(out).parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+}  // namespace
+
+std::string read_input(const std::string& in) {
+  return in == "-" ? read_standard_input() : base::read_file(in);
+}
+
+std::string input_name(const std::string& in) {
+  return in == "-" ? "standard input" : in;
+}
+
+void require_writable(const std::string& out) {
+  if (out == "-") return;
+  if (fs::is_directory(out)) throw base::io_error(out + ": is a folder; --out expects a file");
+  const auto folder = folder_of(out);
+  if (!fs::is_directory(folder))
+    throw base::io_error(out + ": the folder " + folder.string() + " does not exist");
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    throw base::errno_error(out + ": the folder cannot be written", errno);
+}
+
+void write_output(const std::string& out, const std::string& text) {
+  if (out != "-") return base::write_file_atomically(out, text);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw base::errno_error("standard output", errno);
+  }
+}
+
+std::vector<RawLine> split_lines(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  std::vector<RawLine> lines;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    auto line = text.substr(begin, end - begin);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.push_back({static_cast<int64_t>(lines.size()) + 1, line});
+    begin = end + 1;
+  }
+  while (!lines.empty() && lines.back().text.empty()) lines.pop_back();
+  return lines;
+}
+
+base::Json parse_line(const RawLine& line, const std::string& name) {
+  const auto place = base::str(name, ":", line.number);
+  if (line.text.empty())
+    throw base::data_error(place + ": found a blank line, expected a JSON object; delete it");
+  auto json = base::parse_json(line.text, name, kLineLimits, line.number);
+  if (!json.is_object())
+    throw base::data_error(place + ": found " + base::described(json) + ", expected a JSON object");
+  auto& id = json["id"];
+  if (id.is_null()) id = line.number;
+  if (!id.is_string() && !id.is_number_integer()) {
+    throw base::data_error(place + ": id: found " + base::described(id) +
+                           ", expected a string or an integer");
+  }
+  return json;
+}
+
+base::Json shortest_number(float value) {
+  if (!std::isfinite(value)) return nullptr;
+  // The double nearest to the float's shortest text prints as that text.
+  const auto text = base::shortest(value);
+  double wide = 0;
+  std::from_chars(text.data(), text.data() + text.size(), wide);
+  return wide;
+}
+
+base::Json shortest_numbers(const std::vector<float>& values) {
+  auto out = base::Json::array();
+  for (const float value : values) out.push_back(shortest_number(value));
+  return out;
+}
+
+}  // namespace preimage::tools

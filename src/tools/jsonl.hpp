@@ -1,0 +1,39 @@
+// JSON Lines in and out: what all engine tools share, free of models.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "preimage/base/json.hpp"
+
+namespace preimage::tools {
+
+// The whole of a regular file, or of standard input for "-".
+std::string read_input(const std::string& in);
+// "F.jsonl", or "standard input".
+std::string input_name(const std::string& in);
+
+// Throws ExitCode::io unless `out` ("-": standard output) can be written: before anything runs.
+void require_writable(const std::string& out);
+// Replaces the file whole, or writes to standard output. ExitCode::io.
+void write_output(const std::string& out, const std::string& text);
+
+struct RawLine {
+  int64_t number;  // from 1
+  std::string_view text;
+};
+// Lines without their "\n" or "\r\n"; blank ones at the end are dropped (elsewhere they are
+// malformed). A UTF-8 byte order mark at the start is dropped.
+std::vector<RawLine> split_lines(std::string_view text);
+
+// One line as an object with an "id" (a string or an integer): the line number where it has none.
+// ExitCode::bad_data.
+base::Json parse_line(const RawLine& line, const std::string& name);
+
+// The number whose shortest decimal text reads back as the float; null when it is not finite.
+base::Json shortest_number(float value);
+base::Json shortest_numbers(const std::vector<float>& values);
+
+}  // namespace preimage::tools
