@@ -1,0 +1,103 @@
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include "commands.hpp"
+#include "inspect.hpp"
+#include "preimage/base/error.hpp"
+#include "preimage/base/utf8.hpp"
+#include "preimage/store/inspect.hpp"
+#include "show.hpp"
+
+namespace preimage::app {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Json;
+
+// RFC 4180.
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+std::string csv_line(const std::vector<store::Column>& columns, const store::Row& row) {
+  std::string out;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    out +=
+        (i ? "," : "") + csv_cell(base::replace_invalid_utf8(cell_text(row[i], columns[i].type)));
+  }
+  return out + "\n";
+}
+
+std::string csv_head(const std::vector<store::Column>& columns) {
+  std::string out;
+  for (const auto& column : columns) out += (out.empty() ? "" : ",") + csv_cell(column.name);
+  return out + "\n";
+}
+
+Json json_cell(const store::Cell& cell, store::Type type) {
+  if (const auto* number = std::get_if<int64_t>(&cell)) return *number;
+  if (const auto* truth = std::get_if<bool>(&cell)) return *truth;
+  if (const auto* text = std::get_if<std::string>(&cell)) return base::replace_invalid_utf8(*text);
+  if (!std::isfinite(std::get<double>(cell))) return nullptr;
+  return Json::parse(
+      cell_text(cell, type));  // the shortest text of a float is that of a double, too
+}
+
+// Keys in the order of the columns.
+std::string json_line(const std::vector<store::Column>& columns, const store::Row& row) {
+  std::string out;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    out += (i ? "," : "{") + Json(columns[i].name).dump() + ":" +
+           json_cell(row[i], columns[i].type).dump();
+  }
+  return out + "}\n";
+}
+
+std::string file_name(std::string table, const char* suffix) {
+  for (char& c : table) {
+    if (c == '/') c = '.';
+  }
+  return table + suffix;
+}
+
+void export_table(const fs::path& file, const store::TableInfo& table, const fs::path& out,
+                  bool csv) {
+  const fs::path partial = out.string() + ".tmp";
+  std::ofstream stream(partial, std::ios::binary | std::ios::trunc);
+  if (csv) stream << csv_head(table.schema.columns);
+  store::read_table(file, table.name, [&](const store::Row& row) {
+    stream << (csv ? csv_line(table.schema.columns, row) : json_line(table.schema.columns, row));
+  });
+  stream.close();
+  if (!stream) throw base::io_error(partial.string() + ": cannot be written; is the disk full?");
+  std::error_code error;
+  fs::rename(partial, out, error);
+  if (error) throw base::io_error(out.string() + ": cannot be replaced (" + error.message() + ")");
+}
+
+}  // namespace
+
+void export_tables(const ExportArguments& arguments) {
+  if (arguments.csv == arguments.jsonl)
+    throw base::config_error("export: choose one of --csv and --jsonl");
+  const auto file = results_of(arguments.path);
+  const auto info = store::inspect_file(file);
+  std::error_code error;
+  fs::create_directories(arguments.out, error);
+  if (error)
+    throw base::io_error(arguments.out.string() + ": cannot be created (" + error.message() + ")");
+  for (const auto& table : info.tables) {
+    const auto out = arguments.out / file_name(table.name, arguments.csv ? ".csv" : ".jsonl");
+    export_table(file, table, out, arguments.csv);
+    std::cout << out.string() << ": " << table.rows << " rows\n";
+  }
+  if (!info.tensors.empty())
+    std::cout << info.tensors.size() << " tensors stay in " << file.string() << "\n";
+}
+
+}  // namespace preimage::app

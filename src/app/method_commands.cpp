@@ -1,0 +1,83 @@
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "commands.hpp"
+#include "preimage/base/error.hpp"
+#include "preimage/run/config.hpp"
+#include "registry.hpp"
+
+namespace preimage::app {
+namespace {
+
+using base::Json;
+
+struct Method {
+  std::unique_ptr<run::Experiment> experiment;
+  run::RunConfig run;
+  base::Fields fields() {
+    base::Fields all;
+    all.group("run", run);
+    all.group(experiment->name(), *experiment);
+    return all;
+  }
+};
+
+Method find_method(const std::string& name) {
+  Method method{make_experiment(name), {}};
+  if (method.experiment) return method;
+  std::vector<std::string> names;
+  for (const auto& experiment : all_experiments()) names.push_back(experiment->name());
+  std::string text = "unknown method \"" + name + "\"; there are:";
+  for (const auto& one : names) text += " " + one;
+  throw base::config_error(text);
+}
+
+void print_methods() {
+  const auto all = all_experiments();
+  size_t width = 0;
+  for (const auto& experiment : all) width = std::max(width, experiment->name().size());
+  for (const auto& experiment : all) {
+    const auto name = experiment->name();
+    std::cout << name << std::string(width - name.size() + 2, ' ') << experiment->description()
+              << "\n";
+  }
+}
+
+// Of a whole job file: what an editor checks and completes.
+void print_schema(const std::string& name) {
+  auto method = find_method(name);
+  auto schema = base::schema_of(method.fields());
+  auto& properties = schema["properties"];
+  properties["method"] = {{"const", name}, {"description", method.experiment->description()}};
+  properties["$schema"] = {{"type", "string"}};
+  properties["sweep"] = {
+      {"type", "object"},
+      {"description", "fields with a list of values each: every combination is run"},
+      {"additionalProperties", {{"type", "array"}, {"minItems", 1}}}};
+  schema["required"].push_back("method");
+  schema["title"] = "preimage job: " + name;
+  std::cout << schema.dump(2) << "\n";
+}
+
+void print_help(const std::string& name) {
+  auto method = find_method(name);
+  std::cout << name << ": " << method.experiment->description() << "\n\n"
+            << base::help_of(method.fields());
+}
+
+}  // namespace
+
+void add_method_commands(CLI::App& app, Program&) {
+  app.add_subcommand("methods", "what there is to run")->callback(print_methods);
+  auto name = std::make_shared<std::string>();
+  auto* schema = app.add_subcommand("schema", "JSON Schema of a method's job file, for editors");
+  schema->add_option("method", *name, "one of `preimage methods`")->required();
+  schema->callback([name] { print_schema(*name); });
+  auto* help =
+      app.add_subcommand("help", "every config field of a method, with default, range and meaning");
+  help->add_option("method", *name, "one of `preimage methods`")->required();
+  help->callback([name] { print_help(*name); });
+}
+
+}  // namespace preimage::app

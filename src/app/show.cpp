@@ -1,0 +1,105 @@
+#include "show.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "preimage/base/str.hpp"
+#include "preimage/base/utf8.hpp"
+
+namespace preimage::app {
+namespace {
+
+using store::Type;
+
+// On one line, cut to `limit` characters.
+std::string cut(const std::string& text, size_t limit) {
+  std::string line;
+  for (const char c : base::replace_invalid_utf8(text)) {
+    if (c == '\n')
+      line += "\\n";
+    else if (c == '\t')
+      line += "\\t";
+    else if (c == '\r')
+      line += "\\r";
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      line += '?';
+    else
+      line += c;
+  }
+  const auto characters = base::decode_utf8(line);
+  if (characters.size() <= limit) return line;
+  std::string out;
+  for (size_t i = 0; i + 1 < limit; ++i) base::append_utf8(characters[i], out);
+  return out + "…";
+}
+
+std::string shown(const store::Cell& cell, Type type, size_t limit) {
+  if (const auto* number = std::get_if<double>(&cell)) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", *number);
+    return text;
+  }
+  return cut(cell_text(cell, type), limit);
+}
+
+struct Printed {
+  std::vector<std::string> cells;  // the name first
+  size_t width = 0;
+  bool right = true;
+};
+
+Printed printed(const std::vector<store::Row>& rows, size_t column, const store::Column& info,
+                const ShowOptions& options) {
+  Printed out{{cut(info.name, options.max_cell)}, 0, info.type != Type::text};
+  for (const auto& row : rows) out.cells.push_back(shown(row[column], info.type, options.max_cell));
+  for (const auto& cell : out.cells)
+    out.width = std::max(out.width, base::decode_utf8(cell).size());
+  return out;
+}
+
+}  // namespace
+
+std::string cell_text(const store::Cell& cell, Type type) {
+  if (const auto* number = std::get_if<int64_t>(&cell)) return std::to_string(*number);
+  if (const auto* truth = std::get_if<bool>(&cell)) return *truth ? "true" : "false";
+  if (const auto* text = std::get_if<std::string>(&cell)) return *text;
+  const double value = std::get<double>(cell);
+  return type == Type::f32 ? base::shortest(static_cast<float>(value)) : base::shortest(value);
+}
+
+std::string table_text(const std::vector<store::Column>& columns,
+                       const std::vector<store::Row>& rows, const ShowOptions& options) {
+  std::string out;
+  for (size_t first = 0; first < columns.size();) {
+    std::vector<Printed> block;
+    size_t width = 0;
+    while (first < columns.size()) {
+      auto next = printed(rows, first, columns[first], options);
+      if (!block.empty() && width + 2 + next.width > options.width) break;
+      width += 2 + next.width;
+      block.push_back(std::move(next));
+      ++first;
+    }
+    for (size_t line = 0; line <= rows.size(); ++line) {
+      std::string text;
+      for (const auto& column : block) {
+        const std::string pad(column.width - base::decode_utf8(column.cells[line]).size(), ' ');
+        text += "  " + (column.right ? pad + column.cells[line] : column.cells[line] + pad);
+      }
+      out += text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
+    }
+    if (first < columns.size()) out += "\n";
+  }
+  return out;
+}
+
+size_t terminal_width() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40) return size.ws_col;
+  return 120;
+}
+
+}  // namespace preimage::app

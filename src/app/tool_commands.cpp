@@ -1,0 +1,99 @@
+#include <memory>
+
+#include "../tools/tools.hpp"
+#include "commands.hpp"
+
+namespace preimage::app {
+namespace {
+
+struct ToolArguments {
+  tools::LineOptions lines;
+  tools::EngineOptions engine;
+  std::string on_bad_line = "error", pooling = "pipeline";
+  int64_t top = 0;
+  bool skip_special = false;
+};
+
+using Arguments = std::shared_ptr<ToolArguments>;
+using MakeTool = std::unique_ptr<tools::LineTool> (*)(const ToolArguments&);
+
+Arguments add_tool(CLI::App* command, Program& program, MakeTool make) {
+  auto arguments = std::make_shared<ToolArguments>();
+  auto& lines = arguments->lines;
+  command->add_option("--model", arguments->engine.model, "checkpoint folder")->required();
+  command->add_option("--in", lines.in, "JSON Lines to read; -: standard input")
+      ->capture_default_str();
+  command->add_option("--out", lines.out, "JSON Lines to write; -: standard output")
+      ->capture_default_str();
+  command
+      ->add_option("--on-bad-line", arguments->on_bad_line,
+                   "error: stop before anything runs; skip: leave out and count")
+      ->check(CLI::IsMember({"error", "skip"}))
+      ->capture_default_str();
+  command
+      ->add_option("--threads", lines.threads,
+                   "threads of a rank; 0: the host's cores divided among its ranks")
+      ->check(CLI::Range(0, 4096));
+  command->callback([arguments, make, &program] {
+    arguments->lines.skip_bad_lines = arguments->on_bad_line == "skip";
+    const auto tool = make(*arguments);
+    const cluster::Session session(program.argc, program.argv);
+    program.code = tools::run_line_tool(session, arguments->lines, *tool);
+  });
+  return arguments;
+}
+
+void add_engine_options(CLI::App& command, ToolArguments& arguments) {
+  command.add_option("--dtype", arguments.engine.dtype, "precision of weights and products")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  command.add_option("--device", arguments.lines.device, "where the model runs")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command.add_option("--batch", arguments.engine.batch, "sequences at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command.add_flag("--add-special", arguments.engine.add_special,
+                   "put the checkpoint's special tokens around a text");
+}
+
+}  // namespace
+
+void add_tool_commands(CLI::App& app, Program& program) {
+  auto* generate =
+      app.add_subcommand("generate", "continue prompts (greedy), also from stored soft prompts");
+  add_engine_options(*generate, *add_tool(generate, program, [](const ToolArguments& a) {
+    return tools::make_generate(a.engine);
+  }));
+
+  auto* score = app.add_subcommand("score", "log-probabilities of given continuations");
+  const auto scored = add_tool(
+      score, program, [](const ToolArguments& a) { return tools::make_score(a.engine, a.top); });
+  add_engine_options(*score, *scored);
+  score->add_option("--top", scored->top, "also the K best tokens at each place")
+      ->check(CLI::Range(0, 1 << 20));
+
+  auto* embed = app.add_subcommand("embed", "one vector for each text");
+  const auto embedded = add_tool(embed, program, [](const ToolArguments& a) {
+    return tools::make_embed(a.engine, a.pooling);
+  });
+  add_engine_options(*embed, *embedded);
+  embed
+      ->add_option(
+          "--pooling", embedded->pooling,
+          "pipeline: as the checkpoint's modules.json says; mean of the tokens; first token")
+      ->check(CLI::IsMember({"pipeline", "mean", "first"}))
+      ->capture_default_str();
+
+  auto* tokenize = app.add_subcommand("tokenize", "texts to token ids and back");
+  const auto tokenized = add_tool(tokenize, program, [](const ToolArguments& a) {
+    return tools::make_tokenize({a.engine.model, a.engine.add_special, a.skip_special});
+  });
+  tokenized->lines.device = "cpu";
+  tokenize->add_flag("--add-special", tokenized->engine.add_special,
+                     "add what the checkpoint puts around a text");
+  tokenize->add_flag("--skip-special", tokenized->skip_special,
+                     "leave special tokens out of texts");
+}
+
+}  // namespace preimage::app
