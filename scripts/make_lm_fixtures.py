@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Writes tests/lm/fixtures: tiny random Qwen2 checkpoints and what transformers computes with them.
 
-Needs torch, transformers and safetensors (`pip install torch==2.11.0 transformers safetensors`), which
+Needs torch, transformers and safetensors (`pip install torch==2.11.0 transformers safetensors tokenizers`), which
 the build itself does not. Everything is seeded; float32 on one thread with eager attention.
+
+qwen2_text/ has a tokenizer as well: expected.json holds prompts as text, their ids, the greedy continuation
+as ids, text and log-probabilities, and pooled hidden states.
 
 writer/mixed.safetensors holds a tensor of every dtype. For each checkpoint folder:
   expected.json         ids, settings, greedy continuations, and how far a float64 run of the same
@@ -25,6 +28,7 @@ import shutil
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests/lm/fixtures"
@@ -171,6 +175,47 @@ def make(name, case):
           "loss", rows["loss_q"][0], rows["loss_a"][0], "->", rows["loss_q"][-1], rows["loss_a"][-1])
 
 
+TEXTS = ["The capital of France is Paris.", "Denver won the match; who lost?", "naïve café, 東京 42\n", "a"]
+
+
+def train_tokenizer():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(TEXTS * 3, trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<pad>", "<s>", "<|end|>", "<|stop|>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tokenizer
+
+
+def make_text_case():
+    """A checkpoint with a tokenizer, and what transformers makes of a few texts."""
+    folder = OUT / "qwen2_text"
+    shutil.rmtree(folder, ignore_errors=True)
+    tokenizer = train_tokenizer()
+    model = Qwen2ForCausalLM(Qwen2Config(**dict(
+        COMMON, vocab_size=304, hidden_size=32, intermediate_size=40, num_hidden_layers=1, rms_norm_eps=1e-6,
+        tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})))
+    randomize(model, torch.Generator().manual_seed(14))
+    model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=[2, 3], pad_token_id=0)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    model = load(folder, torch.float32)
+    rows = []
+    with torch.no_grad():
+        for text in TEXTS:
+            prompt = tokenizer.encode(text).ids
+            ids, gap = greedy(model, prompt, 16)
+            logprobs = torch.log_softmax(logits_of(model, prompt + ids), -1)[len(prompt) - 1:-1]
+            states = model.model(input_ids=torch.tensor([prompt])).last_hidden_state[0]
+            rows.append(dict(prompt=text, prompt_ids=prompt, ids=ids, smallest_gap=gap,
+                             text=tokenizer.decode(ids, skip_special_tokens=False),
+                             logprobs=[float(logprobs[i, id]) for i, id in enumerate(ids)],
+                             mean=states.mean(0).tolist(), first=states[0].tolist()))
+    (folder / "expected.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print("qwen2_text", [round(row["smallest_gap"], 4) for row in rows], [row["text"] for row in rows])
+
+
 def make_writer_case():
     """One tensor of every dtype, for the order and the padding of a writer."""
     folder = OUT / "writer"
@@ -189,4 +234,5 @@ if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
     for name, case in CASES.items():
         make(name, case)
+    make_text_case()
     make_writer_case()
