@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes tests/lm/fixtures: tiny random Qwen2 checkpoints and what transformers computes with them.
 
-Needs torch, transformers and safetensors (`pip install torch==2.11.0 transformers safetensors tokenizers`), which
-the build itself does not. Everything is seeded; float32 on one thread with eager attention.
+Needs torch, transformers and safetensors (`pip install torch==2.11.0 transformers safetensors tokenizers
+h5py`), which the build itself does not. Everything is seeded; float32 on one thread with eager attention.
 
 qwen2_text/ has a tokenizer as well: expected.json holds prompts as text, their ids, the greedy continuation
-as ids, text and log-probabilities, and pooled hidden states.
+as ids, text and log-probabilities, and pooled hidden states; soft_prompts.h5:prompts [3, 4, H] the embeddings of
+the first four tokens of the first three prompts.
 
 writer/mixed.safetensors holds a tensor of every dtype. For each checkpoint folder:
   expected.json         ids, settings, greedy continuations, and how far a float64 run of the same
@@ -26,6 +27,7 @@ import math
 import pathlib
 import shutil
 
+import h5py
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -213,6 +215,9 @@ def make_text_case():
                              logprobs=[float(logprobs[i, id]) for i, id in enumerate(ids)],
                              mean=states.mean(0).tolist(), first=states[0].tolist()))
     (folder / "expected.json").write_text(json.dumps(rows, indent=1) + "\n")
+    table = model.get_input_embeddings().weight.detach()
+    with h5py.File(folder / "soft_prompts.h5", "w") as file:
+        file["prompts"] = torch.stack([table[row["prompt_ids"][:4]] for row in rows[:3]]).numpy()
     print("qwen2_text", [round(row["smallest_gap"], 4) for row in rows], [row["text"] for row in rows])
 
 

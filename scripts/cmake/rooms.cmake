@@ -166,6 +166,9 @@ function(preimage_test room file)
   if(NOT limit)
     set(limit 60)
   endif()
+  if(room STREQUAL "app")
+    add_dependencies(${target} preimage)  # these tests start the program
+  endif()
   target_link_libraries(${target} PRIVATE ${library} preimage_warnings GTest::gmock)
   if(ranks)
     target_link_libraries(${target} PRIVATE preimage_cluster)  # tests/ranked_main.hpp starts MPI
