@@ -8,6 +8,7 @@
 
 #include "commands.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
 #include "preimage/run/manifest.hpp"
 
 namespace preimage::app {
@@ -33,6 +34,19 @@ std::string version() {
          ", torch " + versions.value("torch", "?") + ")";
 }
 
+// A first word that is no command, with the nearest one.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return "";
+  std::vector<std::string> names;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == argv[1]) return "";
+    names.push_back(command->get_name());
+  }
+  const auto near = base::nearest(argv[1], names);
+  return std::string("unknown command \"") + argv[1] + "\"" +
+         (near.empty() ? "" : " (did you mean \"" + near + "\"?)") + "; see preimage --help";
+}
+
 // The command that the wrong words belong to: "preimage run --help".
 std::string help_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
@@ -42,7 +56,7 @@ std::string help_command(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("preimage searches backwards through frozen language models");
+  CLI::App app("preimage searches backwards through frozen language models", "preimage");
   app.require_subcommand(1);
   app.set_version_flag("--version", version);
   Program program{argc, argv};
@@ -51,6 +65,9 @@ int main(int argc, char** argv) {
   add_folder_commands(app, program);
   add_method_commands(app, program);
   add_tool_commands(app, program);
+  if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
+    return fail(base::ExitCode::bad_config, unknown);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

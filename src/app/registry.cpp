@@ -1,11 +1,13 @@
 #include "registry.hpp"
 
+#include "../experiments/dcm/dcm.hpp"
 #include "../experiments/finetune/finetune.hpp"
 
 namespace preimage::app {
 
 std::vector<std::unique_ptr<run::Experiment>> all_experiments() {
   std::vector<std::unique_ptr<run::Experiment>> list;
+  list.push_back(std::make_unique<dcm::Dcm>());
   list.push_back(std::make_unique<experiments::Finetune>());
   return list;
 }

@@ -46,6 +46,11 @@ struct AttentionGradTile {
 
 int64_t attention_scratch(int64_t queries, int64_t first_position, int64_t group, int64_t head_dim);
 
+struct TokenLoss {
+  float nll;
+  bool greedy;  // the target is the first of the largest logits
+};
+
 struct CpuKernels {
   const char* name;
   void (*gemm)(const GemmTile&, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end);
@@ -58,9 +63,9 @@ struct CpuKernels {
   // out = silu(gate) * up; gate_up is [rows, 2 * inner], gate first
   void (*swiglu)(const float* gate_up, int64_t rows, int64_t inner, float* out);
   void (*swiglu_backward)(const float* d_out, const float* gate_up, int64_t rows, int64_t inner, float* d_gate_up);
-  // Returns -log softmax(logits)[target]. When `weight` is not zero the logits are replaced by
+  // nll = -log softmax(logits)[target]. With `gradient` the logits are replaced by
   // weight * (softmax - onehot(target)).
-  float (*softmax_nll)(float* logits, int64_t vocabulary, int64_t target, float weight, bool gradient);
+  TokenLoss (*softmax_nll)(float* logits, int64_t vocabulary, int64_t target, float weight, bool gradient);
   void (*attention)(const AttentionTile&);
   void (*attention_backward)(const AttentionGradTile&);
 };

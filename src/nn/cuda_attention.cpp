@@ -33,9 +33,11 @@ at::Tensor cuda_attention(const at::Tensor& qkv, const HeadLayout& heads, const 
                                            heads.kv_heads * heads.head_dim}, 1);
   const auto rows = [&](const at::Tensor& x, int64_t count) { return x.unflatten(1, {count, heads.head_dim}); };
   const auto offsets = qkv.requires_grad() ? padded_offsets(packing, heads.query_heads) : packing.offsets_device;
+  // A longest length of one would take a shortcut for decoding that folds the heads of a group into rows.
+  const int64_t longest = std::max<int64_t>(2, packing.longest);
   const auto out = std::get<0>(at::_flash_attention_forward(
       rows(parts[0], heads.query_heads), rows(parts[1], heads.kv_heads), rows(parts[2], heads.kv_heads),
-      offsets, offsets, packing.longest, packing.longest,
+      offsets, offsets, longest, longest,
       /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, heads.scale));
   return out.reshape({qkv.size(0), heads.query_heads * heads.head_dim});
 }

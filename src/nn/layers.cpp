@@ -172,8 +172,10 @@ at::Tensor plain_rotary(const at::Tensor& x, const RotaryTable& table, const at:
 // Rows whose logits exist at one time: bounds the memory at a vocabulary of 150,000.
 constexpr int64_t kLogitBytes = int64_t{256} << 20;
 
-// Fills nll and, when `gradient`, turns logits into their weighted gradient.
-void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights, bool gradient, at::Tensor& nll) {
+// Fills the rows' nll and greedy and, when `gradient`, turns logits into their weighted gradient.
+void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights, bool gradient, CrossEntropy& out) {
+  auto &nll = out.nll, &greedy = out.greedy;
+  if (path_of(logits) != Path::cpu_kernel) greedy.copy_(logits.argmax(1) == targets);
   switch (path_of(logits)) {
     case Path::cuda_kernel:
       if constexpr (kHasCuda) cuda_softmax_nll(logits, targets, weights, gradient, nll);
@@ -183,9 +185,10 @@ void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tenso
       float* data = logits.data_ptr<float>();
       at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
-          nll.data_ptr<float>()[row] =
-              cpu_kernels().softmax_nll(data + row * vocabulary, vocabulary, targets.const_data_ptr<int64_t>()[row],
-                                        weights.const_data_ptr<float>()[row], gradient);
+          const auto token = cpu_kernels().softmax_nll(data + row * vocabulary, vocabulary, targets.const_data_ptr<int64_t>()[row],
+                                                       weights.const_data_ptr<float>()[row], gradient);
+          nll.data_ptr<float>()[row] = token.nll;
+          greedy.data_ptr<bool>()[row] = token.greedy;
         }
       });
       return;
@@ -209,7 +212,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const bool train_hidden = hidden.requires_grad(), train_matrix = matrix.requires_grad();
     const int64_t rows = hidden.size(0), vocabulary = matrix.size(0);
     const int64_t chunk = std::max<int64_t>(64, kLogitBytes / (vocabulary * static_cast<int64_t>(hidden.element_size())));
-    auto nll = at::empty({rows}, hidden.options().dtype(at::kFloat));
+    CrossEntropy all{{}, at::empty({rows}, hidden.options().dtype(at::kFloat)), at::empty({rows}, hidden.options().dtype(at::kBool))};
     at::Tensor d_hidden = train_hidden ? at::empty_like(hidden) : at::Tensor();
     at::Tensor d_matrix;
     const Weight frozen = train_matrix ? Weight(matrix.detach()) : head;
@@ -217,7 +220,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
       const int64_t count = std::min(chunk, rows - first);
       const auto h = hidden.detach().narrow(0, first, count);
       auto logits = linear(h, frozen);
-      auto part = nll.narrow(0, first, count);
+      CrossEntropy part{{}, all.nll.narrow(0, first, count), all.greedy.narrow(0, first, count)};
       softmax_nll_(logits, targets.narrow(0, first, count), weights.narrow(0, first, count), train_hidden || train_matrix, part);
       if (train_hidden) d_hidden.narrow(0, first, count).copy_(linear_input_gradient(logits, frozen));
       if (train_matrix) {
@@ -226,9 +229,8 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
       }
     }
     ctx->save_for_backward({d_hidden, d_matrix});
-    auto loss = (nll * weights).sum();
-    ctx->mark_non_differentiable({nll});
-    return {loss, nll};
+    ctx->mark_non_differentiable({all.nll, all.greedy});
+    return {(all.nll * weights).sum(), all.nll, all.greedy};
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
@@ -273,7 +275,7 @@ CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& head, 
               "linear_cross_entropy is given one target and one weight for each row");
   base::check(!head.bias().defined(), "a vocabulary projection has no bias");
   const auto out = CrossEntropyFunction::apply(hidden.contiguous(), head.matrix(), head, targets, weights);
-  return {out[0], out[1]};
+  return {out[0], out[1], out[2]};
 }
 
 }  // namespace preimage::nn

@@ -122,6 +122,10 @@ TEST(CrossEntropy, NumericValuesOfTheReference) {
   EXPECT_NEAR(out.nll[1].item<double>(), 0.094922956421, 1e-6);
   EXPECT_NEAR(out.nll[2].item<double>(), 1.098612288668, 1e-6);
   EXPECT_NEAR(out.loss.item<double>(), 0.533713736511, 1e-6);
+  // In the last row all logits are equal: greedy decoding takes id 0, not the label 2.
+  EXPECT_TRUE(out.greedy[0].item<bool>());
+  EXPECT_TRUE(out.greedy[1].item<bool>());
+  EXPECT_FALSE(out.greedy[2].item<bool>());
 }
 
 TEST(CrossEntropy, AgreesWithAten) {

@@ -32,7 +32,8 @@ at::Tensor rotary(const at::Tensor& x, const RotaryTable& table, const at::Tenso
 // never kept: the gradient to hidden (and to W where it is trained) is made with them.
 struct CrossEntropy {
   at::Tensor loss;  // scalar, float32, differentiable in hidden and W
-  at::Tensor nll;   // [rows] float32, nats, no gradient
+  at::Tensor nll;     // [rows] float32, nats, no gradient
+  at::Tensor greedy;  // [rows] bool: the target is the argmax (the lowest id of a tie)
 };
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
                                   const at::Tensor& weights);

@@ -111,11 +111,7 @@ void TemplateConfig::fields(base::Fields& f) {
 void DcmConfig::fields(base::Fields& f) {
   f.group("model", model);
   f.group("data", data);
-  struct Method {
-    DcmConfig& config;
-    void fields(base::Fields& inner) { config.method_fields(inner); }
-  } method{*this};
-  f.group("dcm", method);
+  method_fields(f);
 }
 
 void DcmConfig::method_fields(base::Fields& f) {
@@ -275,7 +271,7 @@ base::ConfigErrors DcmConfig::check() const {
     std::move(more.begin(), more.end(), std::back_inserter(errors));
   };
   if (data.path.empty() && data.kind != "arithmetic") {
-    errors.push_back("\"data.path\": found nothing, expected the file of data.kind " + data.kind);
+    errors.push_back("\"dcm.data.path\": found nothing, expected the file of data.kind " + data.kind);
   }
   if (mode_question.empty() || mode_answer.empty() || mode_question == mode_answer) {
     errors.push_back("\"dcm.mode_question\", \"dcm.mode_answer\": found " +
@@ -300,8 +296,8 @@ base::ConfigErrors DcmConfig::check() const {
 
 base::ConfigErrors DcmConfig::check_files() const {
   base::ConfigErrors errors;
-  require_path(errors, "model.dir", model.dir, true);
-  if (!data.path.empty()) require_path(errors, "data.path", data.path, data.kind == "arc");
+  require_path(errors, "dcm.model.dir", model.dir, true);
+  if (!data.path.empty()) require_path(errors, "dcm.data.path", data.path, data.kind == "arc");
   if (!paraphrases.empty()) {
     require_path(errors, "dcm.paraphrases", paraphrases, false);
   }

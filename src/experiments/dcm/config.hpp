@@ -82,7 +82,7 @@ struct DcmConfig {
   int64_t batch_tokens = 4096;
   int64_t compact_every = 25;
 
-  // Groups "model", "data" and "dcm" of a job.
+  // The group "dcm" of a job, with its groups "model", "data", "schedule", "adam", "gates", ...
   void fields(base::Fields& f);
   // Rules between fields, all errors at once; opens no file.
   base::ConfigErrors check() const;

@@ -34,7 +34,7 @@ TEST(DcmConfig, DefaultsAreThePlans) {
     "model": {"dir": "", "dtype": "float32"},
     "data": {"kind": "squad", "path": "", "count": 100, "seed": 42, "one_per_group": true,
       "max_question_tokens": 0, "max_answer_tokens": 0},
-    "dcm": {"stages": ["single", "joint", "spot"], "k": 32, "mode_question": "Q",
+    "stages": ["single", "joint", "spot"], "k": 32, "mode_question": "Q",
       "mode_answer": "A", "append_eos": true, "init": "gauss", "init_sigma": 0.02, "restarts": 5,
       "restart_policy": "failures", "keep_restart_embeddings": false, "stop": "none",
       "objective": "plain", "manifold_lambda": 0.0,
@@ -53,7 +53,7 @@ TEST(DcmConfig, DefaultsAreThePlans) {
       "k_sweep": [4, 8, 16, 32, 64, 128], "k_sweep_pairs": 0, "k_sweep_reference": 32,
       "k_sweep_margin": 0.05, "paraphrases": "", "paraphrase_weight": 0.5,
       "decode_extra_tokens": 16, "text_encoder": "", "curve_every": 1, "batch_tokens": 4096,
-      "compact_every": 25}})",
+      "compact_every": 25})",
                                          "expected");
   EXPECT_EQ(all, expected) << base::Json::diff(expected, all).dump(2);
 }
@@ -66,7 +66,7 @@ TEST(DcmConfig, OnlyTheBatchIsPlacement) {
     if (field.info.role == base::FieldRole::placement) placed.push_back(field.path);
     EXPECT_FALSE(field.info.help.empty()) << field.path;
   }
-  EXPECT_THAT(placed, ElementsAre("dcm.batch_tokens", "dcm.compact_every"));
+  EXPECT_THAT(placed, ElementsAre("batch_tokens", "compact_every"));
 }
 
 TEST(DcmConfig, ReadingNamesMissingUnknownAndOutOfRangeKeysAtOnce) {
@@ -74,13 +74,15 @@ TEST(DcmConfig, ReadingNamesMissingUnknownAndOutOfRangeKeysAtOnce) {
   auto fields = base::fields_of(config);
   const base::Json job = {{"model", {{"dir", "m"}}},
                           {"data", {{"kind", "squat"}}},
-                          {"dcm", {{"restart", 3}, {"k", 0}, {"stages", {"joint", "sport"}}}}};
+                          {"restart", 3},
+                          {"k", 0},
+                          {"stages", {"joint", "sport"}}};
   const auto errors = base::read_fields(fields, job, "job.json");
-  EXPECT_THAT(errors, Contains(HasSubstr("did you mean \"dcm.restarts\"")));
-  EXPECT_THAT(errors, Contains(HasSubstr("\"dcm.k\": found 0")));
-  EXPECT_THAT(errors, Contains(HasSubstr("\"dcm.stages\": found \"sport\"")));
+  EXPECT_THAT(errors, Contains(HasSubstr("did you mean \"restarts\"")));
+  EXPECT_THAT(errors, Contains(HasSubstr("\"k\": found 0")));
+  EXPECT_THAT(errors, Contains(HasSubstr("\"stages\": found \"sport\"")));
   EXPECT_THAT(errors, Contains(HasSubstr("\"data.kind\": found \"squat\"")));
-  EXPECT_THAT(errors, Contains(HasSubstr("missing key \"dcm.templates.answer_from_question\"")));
+  EXPECT_THAT(errors, Contains(HasSubstr("missing key \"templates.answer_from_question\"")));
 }
 
 TEST(DcmConfig, ALeastJobIsAccepted) {
@@ -171,7 +173,7 @@ TEST(DcmConfig, MissingFilesAreNamedWithTheWorkingFolder) {
   config.data.path = folder.string();  // a folder where a file is expected
   config.text_encoder = (folder / "no such encoder").string();
   const auto errors = config.check_files();
-  EXPECT_THAT(errors, ElementsAre(HasSubstr("\"data.path\": found something else"),
+  EXPECT_THAT(errors, ElementsAre(HasSubstr("\"dcm.data.path\": found something else"),
                                   HasSubstr("\"dcm.text_encoder\": found nothing")));
   EXPECT_THAT(errors[0], HasSubstr(std::filesystem::current_path().string()));
   config.data.kind = "arc";

@@ -1,0 +1,71 @@
+// Runs the optimisation units of one wave on one worker: takes units whenever the batch has room, starts
+// the next restart where one failed, decodes what ended, commits.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "baselines.hpp"
+#include "optimiser.hpp"
+#include "preimage/run/search.hpp"
+#include "setup.hpp"
+
+namespace preimage::dcm {
+
+// One optimisation of a unit with its restarts: both targets together, or one alone (stage single).
+struct Task {
+  std::vector<Side> sides;
+  int64_t started = 0;                  // restarts given to the optimiser
+  struct Restart {
+    Trajectory trajectory;
+    FirstSteps first;
+    bool ended = false;
+  };
+  std::vector<Restart> restarts;        // by index
+  bool done = false;
+  int64_t chosen = -1;                  // smallest loss among those that reproduce their targets, or among all
+  int64_t needed = -1;                  // 1 + index of the first that reproduces its targets
+};
+
+struct UnitInFlight {
+  run::Unit unit;
+  const Pair* pair = nullptr;
+  Baselines baselines;
+  int64_t k = 0;
+  std::vector<Task> tasks;
+  bool done() const;
+};
+
+class UnitRunner {
+ public:
+  // `most_units` in flight at a time, so that the first worker to come does not take all there are.
+  UnitRunner(const Setup& setup, const std::vector<Baselines>& baselines, int64_t most_units);
+  ~UnitRunner();
+  void run(run::Work& work);
+
+ private:
+  void take(run::Work& work);
+  void start_restarts(UnitInFlight& unit, size_t task);
+  void add_restart(UnitInFlight& unit, size_t task, int64_t restart);
+  void finish_restart(Trajectory trajectory);
+  void commit_done(run::Work& work);
+
+  const Setup& setup_;
+  const std::vector<Baselines>& baselines_;
+  size_t most_units_;
+  Optimiser optimiser_;
+  std::list<UnitInFlight> units_;
+  struct Ticket {
+    UnitInFlight* unit;
+    size_t task;
+    int64_t restart;
+  };
+  std::vector<Ticket> tickets_;  // a problem's tag is its place here
+};
+
+// A trajectory reproduces its targets when every token of every side is the argmax.
+bool reproduces(const Trajectory& trajectory);
+
+}  // namespace preimage::dcm
