@@ -43,7 +43,15 @@ def _clip(values: pd.Series) -> pd.Series:
 
 
 def _plain_log(axis: matplotlib.axis.Axis) -> None:
+    """Plain numbers at the decades, and at 2 and 5 between them where the axis spans less than two."""
+
+    def minor(value: float, _: int) -> str:
+        low, high = axis.get_view_interval()
+        digit = value / 10.0 ** np.floor(np.log10(value) + 1e-9)
+        return f"{value:g}" if high / low < 100 and round(digit, 6) in (2, 5) else ""
+
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(minor))
 
 
 def loss_curves(curves: pd.DataFrame, pairs: pd.DataFrame, note: str) -> Figure | None:
@@ -177,15 +185,17 @@ def steps_histogram(pairs: pd.DataFrame, note: str) -> Figure | None:
     figure, axis = _figure()
     exact = pairs["exact"].astype(bool)
     steps = pairs["steps"].to_numpy()
-    low, high = steps.min(), steps.max()
-    if low == high:
-        low, high = low - 5, high + 5
-    bins = np.linspace(low, high, 21)
-    axis.hist([steps[exact], steps[~exact]], bins=bins, stacked=True, color=[GREEN, VERMILION], edgecolor="white",
-              linewidth=0.5, label=[f"exact ({exact.sum()})", f"not exact ({(~exact).sum()})"])
+    low, high = int(steps.min()), int(steps.max())
+    width = -(-(high - low + 1) // 24)  # whole steps, so that no bar holds more step numbers than another
+    bins = np.arange(low, high + width + 1, width) - 0.5
+    parts = [(steps[mask], colour, f"{name} ({mask.sum()})") for name, mask, colour in (
+        ("exact", exact, GREEN), ("not exact", ~exact, VERMILION)) if mask.any()]
+    axis.hist([part for part, _, _ in parts], bins=bins, stacked=True, color=[colour for _, colour, _ in parts],
+              edgecolor="white", linewidth=0.5, label=[label for _, _, label in parts])
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.axvline(np.median(steps), color=BLACK, linestyle=":", linewidth=1.3, label=f"median {np.median(steps):g}")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("steps of the chosen restart")
+    axis.set_xlabel(f"steps of the chosen restart (bars {width} wide)" if width > 1 else "steps of the chosen restart")
     axis.set_ylabel("pairs")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _finish(figure, "Steps taken", note)

@@ -115,8 +115,8 @@ def hosts(provenance: dict) -> str:
 
 
 def header_rows(config: dict, provenance: dict, units: int) -> list[list[object]]:
-    model, data, dcm, run = (config.get(name, {}) for name in ("model", "data", "dcm", "run"))
-    schedule = dcm.get("schedule", {})
+    dcm, run = config.get("dcm", {}), config.get("run", {})
+    model, data, schedule = (dcm.get(name, {}) for name in ("model", "data", "schedule"))
     rows = [
         ["model", f"{model.get('dir', '?')}, {model.get('dtype', '?')}"],
         ["data", f"{data.get('kind', '?')}, {data.get('path') or 'generated'}, {data.get('count', '?')} pairs,"
@@ -129,7 +129,8 @@ def header_rows(config: dict, provenance: dict, units: int) -> list[list[object]
         ["seed of the run", str(run.get("seed", "?"))],
         ["units of work", str(units)],
         ["git state", str(find_key(provenance, "git") or "unknown")],
-        ["identity", str(find_key(provenance, "identity") or "unknown")],
+        ["program (SHA-256)", str(find_key(provenance, "binary") or "unknown")],
+        ["identity", identity_of(provenance)],
     ]
     where = hosts(provenance)
     if where:
@@ -139,22 +140,43 @@ def header_rows(config: dict, provenance: dict, units: int) -> list[list[object]
     return rows
 
 
-def note_of(config: dict, frame_name: str, count: int) -> str:
-    """The line under every figure."""
+def identity_of(provenance: dict) -> str:
+    """Hash over config and inputs; the figures carry its first 12 digits."""
+    return str(provenance.get("identity") or "unknown")
+
+
+def note_of(config: dict, what: str, count: int) -> str:
+    """The line under every figure: config, model, data, seed and what is behind it."""
     dcm, run = config.get("dcm", {}), config.get("run", {})
-    model = Path(config.get("model", {}).get("dir", "?")).name
-    return (f"{model} · {config.get('data', {}).get('kind', '?')} · K {dcm.get('k', '?')} · init"
-            f" {dcm.get('init', '?')} · seed {run.get('seed', '?')} · {count} {frame_name}")
+    model, data = dcm.get("model", {}), dcm.get("data", {})
+    return (f"config {config.get('identity', '?')[:12]} · {Path(model.get('dir', '?')).name} {model.get('dtype', '')} ·"
+            f" {data.get('kind', '?')} · K {dcm.get('k', '?')} · init {dcm.get('init', '?')} · seed"
+            f" {run.get('seed', '?')} · {count} {what}")
 
 
 # ---------------------------------------------------------------- tables of the report
+
+
+def swept_pairs(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The pairs of the K sweep, with those of a K that stage joint computed already."""
+    done, sweep, pairs = frames["sweep_pairs"], frames["sweep"], frames["pairs"]
+    if sweep.empty or pairs.empty or done.empty:
+        return done
+    parts = [done]
+    swept = done[done["stage"] == "ksweep"]
+    for row in sweep[sweep["stage"] == "ksweep"].itertuples():
+        if not ((swept["k"] == row.k) & (swept["init"] == row.init)).any():
+            joint = pairs[(pairs["k"] == row.k) & (pairs["init"] == row.init) & pairs["pair_index"].isin(
+                swept["pair_index"])]
+            parts.append(joint.assign(stage="ksweep"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def result_rows(frames: dict[str, pd.DataFrame]) -> list[list[object]]:
     """One row for each stage (and each combination of a sweep): the three rates side by side."""
     rows = []
     for name in ("single", "pairs", "sweep_pairs"):
-        frame = frames[name]
+        frame = swept_pairs(frames) if name == "sweep_pairs" else frames[name]
         if frame.empty:
             continue
         by = ["stage", *(["target"] if name == "single" else []), "k", "init", *tables.swept_columns(frame)]
@@ -187,17 +209,23 @@ def gate_rows(gates: pd.DataFrame) -> list[list[object]]:
     return rows
 
 
-def sample_rows(pairs: pd.DataFrame, spot_cases: int) -> list[list[object]]:
-    """The converged pairs to read by hand, then those that were not reproduced."""
+def sample_rows(frames: dict[str, pd.DataFrame], spot_cases: int) -> list[list[object]]:
+    """The converged pairs to read by hand, then those that were not reproduced, of the K sweep too."""
+    pairs, sweep_pairs = frames["pairs"], frames["sweep_pairs"]
     converged = pairs[pairs["conv"].astype(bool)].sort_values("pair_index").head(spot_cases)
-    failed = pairs[~pairs["exact"].astype(bool)].sort_values("pair_index").head(10)
+    parts = [converged]
+    for frame in (pairs, sweep_pairs):
+        if not frame.empty:
+            failed = frame[~frame["exact"].astype(bool)].sort_values(["k", "pair_index"]).head(10)
+            parts.append(failed[~failed.index.isin(converged.index)] if frame is pairs else failed)
     rows = []
-    for pair in pd.concat([converged, failed]).drop_duplicates("pair_index").itertuples():
-        for side, target, decoded, grade, exact_loss in (
-                ("Q", pair.question, pair.decoded_q, pair.grade_q, pair.loss_q),
-                ("A", pair.answer, pair.decoded_a, pair.grade_a, pair.loss_a)):
-            rows.append([Number(pair.pair_index), side, Text(target), Text(decoded),
-                         Mark("yes" if target == decoded else "no"), Mark(grade), number(exact_loss)])
+    for part in parts:
+        for pair in part.itertuples():
+            for side, target, decoded, grade, loss in (
+                    ("Q", pair.question, pair.decoded_q, pair.grade_q, pair.loss_q),
+                    ("A", pair.answer, pair.decoded_a, pair.grade_a, pair.loss_a)):
+                rows.append([pair.stage, Number(pair.k), Number(pair.pair_index), side, Text(target), Text(decoded),
+                             Mark("yes" if target == decoded else "no"), Mark(grade), number(loss)])
     return rows
 
 
@@ -242,7 +270,8 @@ def make_figures(frames: dict[str, pd.DataFrame], config: dict) -> dict[str, tup
         "against_baselines": (figures.against_baselines(pairs, note),
                               "Each dot is a pair; its height within a row has no meaning."),
         "gradient_conflict": (figures.gradient_conflict(pairs, config, note),
-                              "Pairs whose run was too short for two windows have no correlation and are left out."),
+                              "r_d correlates the changes of the two losses over windows of steps: a run with two changes can"
+                              " only give -1 or 1, shorter ones have no correlation and are left out."),
     }
     return {name: (figure, caption) for name, (figure, caption) in made.items() if figure is not None}
 
@@ -270,7 +299,8 @@ def write_report(results: h5py.File, folder: Path) -> Path:
     if all(frames[name].empty for name in ("pairs", "single", "sweep_pairs")):
         raise tables.ResultsError(f"{results.filename}: found no rows in dcm/pairs, dcm/single or dcm/sweep_pairs,"
                                   " expected the results of method dcm")
-    config, provenance = tables.config(results), tables.provenance(results)
+    provenance = tables.provenance(results)
+    config = {**tables.config(results), "identity": identity_of(provenance)}
     units = len(frames["units"]) or sum(len(frames[name]) for name in ("pairs", "single", "sweep_pairs"))
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -286,11 +316,11 @@ def write_report(results: h5py.File, folder: Path) -> Path:
             f"{note}. A predicate of G1 to G5 that holds is a fail; G6, the table's levels and spot pass when theirs holds.")))
     if not frames["pairs"].empty:
         spot = int(config.get("dcm", {}).get("gates", {}).get("spot_cases", 5))
-        rows = sample_rows(frames["pairs"], spot)
+        rows = sample_rows(frames, spot)
         body.append(section("Decoded samples beside their targets", html_table(
-            ["pair", "", "target", "decoded", "equal", "grade", "loss (nats/token)"], rows), note_html(
+            ["stage", "K", "pair", "", "target", "decoded", "equal", "grade", "loss (nats/token)"], rows), note_html(
             f"{note_of(config, 'pairs', len(frames['pairs']))}. The first {spot} converged pairs by index, to be read"
-            " by hand, then up to 10 that were not reproduced exactly.")))
+            " by hand, then up to 10 of each stage that were not reproduced exactly.")))
     if not frames["sweep"].empty:
         body.append(section("K sweep", html_table(SWEEP_HEAD, sweep_rows(frames["sweep"])), note_html(note)))
     body.append("<h2>Figures</h2>")
@@ -310,7 +340,7 @@ def write_report(results: h5py.File, folder: Path) -> Path:
 
 
 def print_results(results: h5py.File) -> None:
-    frames = {name: getattr(tables, name)(results) for name in ("pairs", "sweep_pairs", "single")}
+    frames = {name: getattr(tables, name)(results) for name in ("pairs", "sweep_pairs", "single", "sweep")}
     rows = [[str(value) for value in row] for row in [RESULT_HEAD, *result_rows(frames)]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(RESULT_HEAD))]
     for row in rows:

@@ -119,9 +119,9 @@ def write_results(path, count=12, k_sweep=(1, 2, 4, 8), seed=5):
         file["dcm/embeddings"] = rng.standard_normal((count, 8, 16)).astype(np.float32)
         file["dcm/modes"] = np.zeros((2, 16), np.float32)
         file.create_group("config").attrs["json"] = json.dumps({
-            "model": {"dir": "jobs/models/pocket-lm", "dtype": "float32"},
-            "data": {"kind": "squad", "path": "jobs/data/squad_sample.json", "count": count, "seed": 42},
-            "dcm": {"k": 8, "init": "gauss", "stages": ["single", "joint"], "restarts": 5, "stop": "tight",
+            "dcm": {"model": {"dir": "jobs/models/pocket-lm", "dtype": "float32"},
+                    "data": {"kind": "squad", "path": "jobs/data/squad_sample.json", "count": count, "seed": 42},
+                    "k": 8, "init": "gauss", "stages": ["single", "joint"], "restarts": 5, "stop": "tight",
                     "restart_policy": "failures", "objective": "plain", "text_encoder": "",
                     "schedule": {"kind": "cosine", "lr": 0.05, "steps": 500}, "gates": {"spot_cases": 5}},
             "run": {"seed": 42}})
