@@ -39,21 +39,20 @@ std::string csv_head(const std::vector<store::Column>& columns) {
   return out + "\n";
 }
 
-Json json_cell(const store::Cell& cell, store::Type type) {
-  if (const auto* number = std::get_if<int64_t>(&cell)) return *number;
-  if (const auto* truth = std::get_if<bool>(&cell)) return *truth;
-  if (const auto* text = std::get_if<std::string>(&cell)) return base::replace_invalid_utf8(*text);
-  if (!std::isfinite(std::get<double>(cell))) return nullptr;
-  return Json::parse(
-      cell_text(cell, type));  // the shortest text of a float is that of a double, too
+std::string json_cell(const store::Cell& cell, store::Type type) {
+  if (std::holds_alternative<std::string>(cell)) {
+    return Json(base::replace_invalid_utf8(std::get<std::string>(cell))).dump();
+  }
+  const auto* number = std::get_if<double>(&cell);
+  return number && !std::isfinite(*number) ? "null" : cell_text(cell, type);
 }
 
 // Keys in the order of the columns.
 std::string json_line(const std::vector<store::Column>& columns, const store::Row& row) {
   std::string out;
   for (size_t i = 0; i < columns.size(); ++i) {
-    out += (i ? "," : "{") + Json(columns[i].name).dump() + ":" +
-           json_cell(row[i], columns[i].type).dump();
+    out +=
+        (i ? "," : "{") + Json(columns[i].name).dump() + ":" + json_cell(row[i], columns[i].type);
   }
   return out + "}\n";
 }

@@ -19,6 +19,7 @@ using base::str;
 
 // A table above this many rows is only named, unless it is asked for.
 constexpr int64_t kShownTable = 2000, kShownRows = 20;
+constexpr size_t kShownBlocks = 2;
 
 void line(const std::string& name, const std::string& text) {
   std::cout << "  " << name << std::string(name.size() < 12 ? 12 - name.size() : 1, ' ') << text
@@ -47,13 +48,14 @@ std::vector<store::Row> first_rows(const fs::path& file, const std::string& tabl
   return rows;
 }
 
-void print_table(const fs::path& file, const store::TableInfo& table, int64_t limit) {
+void print_table(const fs::path& file, const store::TableInfo& table, int64_t limit,
+                 size_t blocks = SIZE_MAX) {
   const int64_t count = std::min(limit, table.rows);
   std::cout << "\n"
             << table.name << ": " << table.rows << " rows"
             << (table.schema.description.empty() ? "" : ", " + table.schema.description) << "\n";
   std::cout << table_text(table.schema.columns, first_rows(file, table.name, count),
-                          {.width = terminal_width()});
+                          {.width = terminal_width(), .blocks = blocks});
   if (count < table.rows)
     std::cout << "  ... " << table.rows - count << " more rows (--table " << table.name << ")\n";
 }
@@ -148,7 +150,7 @@ void inspect(const InspectArguments& arguments) {
   print_contents(file, info);
   for (const auto& table : info.tables) {
     if (table.rows > 0 && table.rows <= kShownTable)
-      print_table(file, table, arguments.rows > 0 ? arguments.rows : kShownRows);
+      print_table(file, table, arguments.rows > 0 ? arguments.rows : kShownRows, kShownBlocks);
   }
 }
 

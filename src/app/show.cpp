@@ -60,6 +60,39 @@ Printed printed(const std::vector<store::Row>& rows, size_t column, const store:
   return out;
 }
 
+Printed row_numbers(size_t rows) {
+  Printed out{{""}, 0, true};
+  for (size_t i = 0; i < rows; ++i) out.cells.push_back(std::to_string(i));
+  out.width = out.cells.back().size();
+  return out;
+}
+
+std::string block_text(const std::vector<Printed>& block, size_t rows) {
+  std::string out;
+  for (size_t line = 0; line <= rows; ++line) {
+    std::string text;
+    for (size_t i = 0; i < block.size(); ++i) {
+      const auto& [cells, width, right] = block[i];
+      const std::string pad(width - base::decode_utf8(cells[line]).size(), ' ');
+      text += (i ? "  " : "") + (right ? pad + cells[line] : cells[line] + pad);
+    }
+    out += text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string more_columns(const std::vector<store::Column>& columns, size_t first, size_t width) {
+  std::string out, line = base::str("and ", columns.size() - first, " more columns:");
+  for (size_t i = first; i < columns.size(); ++i) {
+    if (line.size() + 1 + columns[i].name.size() > width) {
+      out += line + "\n";
+      line = " ";
+    }
+    line += " " + columns[i].name;
+  }
+  return out + line + "\n";
+}
+
 }  // namespace
 
 std::string cell_text(const store::Cell& cell, Type type) {
@@ -73,27 +106,20 @@ std::string cell_text(const store::Cell& cell, Type type) {
 std::string table_text(const std::vector<store::Column>& columns,
                        const std::vector<store::Row>& rows, const ShowOptions& options) {
   std::string out;
-  for (size_t first = 0; first < columns.size();) {
-    std::vector<Printed> block;
-    size_t width = 0;
+  size_t first = 0;
+  for (size_t blocks = 0; first < columns.size() && blocks < options.blocks; ++blocks) {
+    std::vector<Printed> block = {row_numbers(rows.size())};
+    size_t width = block[0].width;
     while (first < columns.size()) {
       auto next = printed(rows, first, columns[first], options);
-      if (!block.empty() && width + 2 + next.width > options.width) break;
+      if (block.size() > 1 && width + 2 + next.width > options.width) break;
       width += 2 + next.width;
       block.push_back(std::move(next));
       ++first;
     }
-    for (size_t line = 0; line <= rows.size(); ++line) {
-      std::string text;
-      for (const auto& column : block) {
-        const std::string pad(column.width - base::decode_utf8(column.cells[line]).size(), ' ');
-        text += "  " + (column.right ? pad + column.cells[line] : column.cells[line] + pad);
-      }
-      out += text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
-    }
-    if (first < columns.size()) out += "\n";
+    out += (out.empty() ? "" : "\n") + block_text(block, rows.size());
   }
-  return out;
+  return first < columns.size() ? out + more_columns(columns, first, options.width) : out;
 }
 
 size_t terminal_width() {

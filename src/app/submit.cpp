@@ -69,7 +69,9 @@ std::string script_of(const SubmitArguments& arguments, const run::Job& job, con
   const auto& request = arguments.job.request;
   std::string text = header(arguments, out, job.combinations.size());
   text += "cd " + quoted(fs::current_path().string()) + " || exit 74\n";
-  text += "export OMPI_MCA_odls_base_sigkill_timeout=30\n";
+  // What mpirun leaves the ranks after a SIGTERM of Slurm's own; it waits as long after a crash,
+  // too.
+  text += "export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-10}\n";
   text += "settings=()\n";
   if (arguments.array) text += array_settings(job);
   text += quoted(fs::read_symlink("/proc/self/exe").string()) + " launch " +

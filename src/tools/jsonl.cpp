@@ -34,7 +34,40 @@ fs::path folder_of(const std::string& out) {
   return parent.empty() ? fs::path(".") : parent;
 }
 
+// Arrays and objects by hand: the library's own printing of numbers is not always the shortest.
+void append_json(const base::Json& value, std::string& out) {
+  if (value.is_number_float()) {
+    const auto text = base::shortest(value.get<double>());
+    out += text;
+    if (text.find_first_of(".e") == std::string::npos) out += ".0";
+  } else if (value.is_array()) {
+    char before = '[';
+    for (const auto& element : value) {
+      out += before;
+      append_json(element, out);
+      before = ',';
+    }
+    out += value.empty() ? "[]" : "]";
+  } else if (value.is_object()) {
+    char before = '{';
+    for (const auto& [name, member] : value.items()) {
+      out += before + base::Json(name).dump() + ":";
+      append_json(member, out);
+      before = ',';
+    }
+    out += value.empty() ? "{}" : "}";
+  } else {
+    out += value.dump();
+  }
+}
+
 }  // namespace
+
+std::string line_text(const base::Json& value) {
+  std::string out;
+  append_json(value, out);
+  return out;
+}
 
 std::string read_input(const std::string& in) {
   return in == "-" ? read_standard_input() : base::read_file(in);
@@ -93,10 +126,12 @@ base::Json parse_line(const RawLine& line, const std::string& name) {
 
 base::Json shortest_number(float value) {
   if (!std::isfinite(value)) return nullptr;
-  // The double nearest to the float's shortest text prints as that text.
-  const auto text = base::shortest(value);
+  // Scientific: the fewest digits that read back. The double nearest to that text prints as it.
+  char text[32];
+  const auto end =
+      std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
   double wide = 0;
-  std::from_chars(text.data(), text.data() + text.size(), wide);
+  std::from_chars(text, end, wide);
   return wide;
 }
 

@@ -32,7 +32,10 @@ std::vector<RawLine> split_lines(std::string_view text);
 // ExitCode::bad_data.
 base::Json parse_line(const RawLine& line, const std::string& name);
 
-// The number whose shortest decimal text reads back as the float; null when it is not finite.
+// One line of text without its "\n", each number in the fewest digits that read back the same.
+std::string line_text(const base::Json& value);
+
+// The double whose shortest text is that of the float; null when it is not finite.
 base::Json shortest_number(float value);
 base::Json shortest_numbers(const std::vector<float>& values);
 

@@ -122,7 +122,7 @@ class LineRun {
       for (const auto& output : outputs[i]) {
         Json line = carried;
         line.update(output);
-        text += line.dump() + "\n";
+        text += line_text(line) + "\n";
       }
     }
     return text;

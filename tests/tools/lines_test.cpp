@@ -1,0 +1,156 @@
+// Lines of the engine tools: what is refused, in which words; numbers and line ends.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+
+#include "jsonl.hpp"
+#include "preimage/base/error.hpp"
+#include "preimage/base/random.hpp"
+#include "tools.hpp"
+
+namespace preimage::tools {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kFixtures = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/";
+
+// "65 F:7: ..." of the error that reading a line ends in; "" when it is taken.
+std::string refusal(LineTool& tool, const std::string& text) {
+  tool.prepare(1);
+  try {
+    const auto line = parse_line({7, text}, "F");
+    tool.read(0, base::JsonNode(line, "F:7"));
+  } catch (const base::Error& error) {
+    return std::to_string(static_cast<int>(error.code())) + " " + error.what();
+  }
+  return "";
+}
+
+TEST(Lines, Generate) {
+  const auto tool = make_generate({.model = kFixtures + "qwen2_text"});
+  const auto expect = [&](const std::string& line, const std::string& text) {
+    EXPECT_THAT(refusal(*tool, line), HasSubstr(text)) << line;
+  };
+  EXPECT_EQ(
+      refusal(
+          *tool,
+          R"({"prompt":"a","temperature":0,"top_k":0,"top_p":1.0,"num_beams":1,"early_stopping":false,"seed":5})"),
+      "");
+  EXPECT_EQ(refusal(*tool,
+                    R"({"prompt":null,"prompt_ids":[5],"stop":[],"embedding":null,"unknown":1e3})"),
+            "");
+  EXPECT_EQ(refusal(*tool, R"({"prompt_ids":[5],"max_new_tokens":255})"), "");
+  expect("", "65 F:7: found a blank line");
+  expect("[1]", "65 F:7: found an array of 1 elements, expected a JSON object");
+  expect("{\"prompt\":\"a\",\"prompt\":\"a\"}", "65 F:7:");
+  expect("{\"prompt\":\"\xFF\"}", "65 F:7:");
+  expect("{}", "65 F:7: found no \"prompt\"");
+  expect(R"({"prompt":""})", "65 F:7: found an empty prompt");
+  expect(R"({"prompt":"a","prompt_ids":[1]})", "65 F:7: found both");
+  expect(R"({"prompt_ids":[5,304]})", "65 F:7: prompt_ids[1]: found 304, allowed are 0 to 303");
+  expect(R"({"prompt_ids":[-1]})", "65 F:7: prompt_ids[0]: found -1");
+  expect(R"({"prompt_ids":[1.0]})",
+         "65 F:7: prompt_ids[0]: found the number 1.0, expected an integer");
+  expect(R"({"prompt":"a","max_new_tokens":256})",
+         "65 F:7: found a prompt of 1 tokens and max_new_tokens 256");
+  expect(R"({"prompt":"a","max_new_tokens":-1})", "65 F:7: max_new_tokens: found -1");
+  expect(R"({"prompt":7})", "65 F:7: prompt: found the number 7");
+  expect(R"({"prompt":"a","stop":["b",""]})", "65 F:7: stop: found an empty stop string");
+  expect(R"({"prompt":"a","stop_ids":[999]})", "65 F:7: stop_ids[0]: found 999");
+  expect(R"({"prompt":"a","id":1.5})", "65 F:7: id: found the number 1.5");
+  expect(R"({"prompt":"a","n":0})", "65 F:7: n: found 0");
+  expect(R"({"prompt":"a","temperature":"hot"})",
+         "65 F:7: temperature: found the string \"hot\", expected a number");
+  for (const char* field :
+       {R"("temperature":0.7)", R"("top_k":5)", R"("top_p":0.9)", R"("min_p":0.1)",
+        R"("repetition_penalty":1.1)", R"("no_repeat_ngram":3)", R"("num_beams":4)",
+        R"("length_penalty":2)", R"("early_stopping":true)", R"("embedding":[1])"}) {
+    const auto text = refusal(*tool, std::string("{\"prompt\":\"a\",") + field + "}");
+    EXPECT_THAT(text, testing::StartsWith("78 F:7: ")) << field;
+    EXPECT_THAT(text, HasSubstr("not there yet")) << field;
+  }
+  expect(R"({"messages":[]})", "78 F:7: \"messages\": chat templates are not supported yet");
+}
+
+TEST(Lines, ScoreEmbedTokenize) {
+  const EngineOptions engine{.model = kFixtures + "qwen2_text"};
+  const auto score = make_score(engine, 0), embed = make_embed(engine, "mean"),
+             tokenize = make_tokenize({.model = engine.model});
+  EXPECT_EQ(refusal(*score, R"({"prompt":"a","continuation":"b"})"), "");
+  EXPECT_THAT(refusal(*score, R"({"prompt":"a"})"), HasSubstr("65 F:7: found no \"continuation\""));
+  EXPECT_THAT(refusal(*score, R"({"continuation":"a"})"), HasSubstr("65 F:7: found no \"prompt\""));
+  EXPECT_THAT(refusal(*score, R"({"prompt":"a","continuation":""})"),
+              HasSubstr("65 F:7: found an empty continuation"));
+  const auto ids = base::Json(std::vector<int64_t>(257, 5)).dump();
+  EXPECT_THAT(refusal(*score, "{\"prompt\":\"a\",\"continuation_ids\":" + ids + "}"),
+              HasSubstr("65 F:7: found 258 tokens"));
+  EXPECT_THAT(refusal(*embed, "{\"ids\":" + ids + "}"), HasSubstr("65 F:7: found 257 tokens"));
+  EXPECT_THAT(refusal(*embed, R"({"text":""})"), HasSubstr("65 F:7: found an empty text"));
+  EXPECT_THAT(refusal(*tokenize, R"({"text":"a","ids":[1]})"), HasSubstr("65 F:7: found both"));
+  EXPECT_THAT(refusal(*tokenize, R"({})"), HasSubstr("65 F:7: found no \"text\""));
+  EXPECT_THAT(refusal(*tokenize, R"({"ids":[300000]})"), HasSubstr("65 F:7: ids[0]: found 300000"));
+  EXPECT_THAT(refusal(*tokenize, R"({"messages":[]})"), HasSubstr("78 F:7: \"messages\""));
+}
+
+TEST(Lines, AModelWithoutATokenizer) {
+  const auto tool = make_generate({.model = kFixtures + "qwen2_tied"});
+  EXPECT_EQ(refusal(*tool, R"({"prompt_ids":[5]})"), "");
+  EXPECT_THAT(refusal(*tool, R"({"prompt":"a"})"),
+              HasSubstr("has no tokenizer.json; give \"prompt_ids\""));
+  EXPECT_THAT(refusal(*tool, R"({"prompt_ids":[5],"stop":["a"]})"), HasSubstr("give \"stop_ids\""));
+}
+
+TEST(Lines, SplitAtBothLineEnds) {
+  const auto lines = split_lines("\xEF\xBB\xBF{}\r\n\n{}\n\n\n");
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0].text, "{}");
+  EXPECT_EQ(lines[1].text, "");
+  EXPECT_EQ(lines[2].number, 3);
+  EXPECT_TRUE(split_lines("\n\n").empty());
+  EXPECT_EQ(split_lines("{}").size(), 1u);
+}
+
+TEST(Lines, AnIdIsTheLineNumberOrOwn) {
+  EXPECT_EQ(parse_line({7, "{}"}, "F")["id"], 7);
+  EXPECT_EQ(parse_line({7, R"({"id":null})"}, "F")["id"], 7);
+  EXPECT_EQ(parse_line({7, R"({"id":"x"})"}, "F")["id"], "x");
+}
+
+// The text is the shortest that a float reads back as: no shorter %.{n}g does.
+TEST(Lines, NumbersAreTheShortestOfTheirFloat) {
+  const base::RandomStream stream(1, "numbers", "test");
+  for (uint64_t i = 0; i < 20000; ++i) {
+    const auto value = std::bit_cast<float>(stream.bits(i));
+    if (!std::isfinite(value)) continue;
+    const auto text = line_text(shortest_number(value));
+    EXPECT_EQ(std::bit_cast<int32_t>(std::strtof(text.c_str(), nullptr)),
+              std::bit_cast<int32_t>(value))
+        << text;
+    char wide[64];
+    int digits = 1;
+    while (std::snprintf(wide, sizeof wide, "%.*g", digits, value),
+           std::strtof(wide, nullptr) != value)
+      ++digits;
+    const auto significant = [](std::string number) {
+      number = number.substr(0, number.find('e'));
+      std::erase_if(number, [](char c) { return c < '0' || c > '9'; });
+      number.erase(0, number.find_first_not_of('0'));
+      while (!number.empty() && number.back() == '0') number.pop_back();
+      return static_cast<int>(number.size());
+    };
+    EXPECT_LE(significant(text), digits) << text << " for " << wide;
+  }
+  EXPECT_EQ(line_text(shortest_number(0.1f)), "0.1");
+  EXPECT_EQ(line_text(base::Json::parse(
+                R"({"b":[1,2.0,-0.0,[],{},null,"é\"",true,1e300],"a":{"x":0.25}})")),
+            R"({"a":{"x":0.25},"b":[1,2.0,-0.0,[],{},null,"é\"",true,1e+300]})");
+  EXPECT_TRUE(shortest_number(NAN).is_null());
+  EXPECT_TRUE(shortest_number(-INFINITY).is_null());
+}
+
+}  // namespace
+}  // namespace preimage::tools
