@@ -12,7 +12,7 @@ import sys
 
 import h5py
 
-TYPES = {"i": "integer", "u": "integer", "f": "real", "b": "boolean", "O": "text"}
+TYPES = {"i": "int", "u": "uint", "f": "float"}
 
 
 def cell(text):
@@ -23,7 +23,7 @@ def type_name(dtype):
     if h5py.check_string_dtype(dtype):
         return "text"
     if h5py.check_enum_dtype(dtype):
-        return "boolean"
+        return "bool"
     return f"{TYPES.get(dtype.kind, dtype.kind)}{8 * dtype.itemsize if dtype.kind in 'iuf' else ''}"
 
 
@@ -46,16 +46,15 @@ def print_tensors(tensors):
     if not tensors:
         return
     print("\n#### Tensors\n\n| dataset | axes | type | what |\n|---|---|---|---|")
-    for name, data in tensors:
-        axes = ", ".join(str(axis) for axis in data.attrs["axes"])
-        print(f"| `{name}` | [{axes}] | {type_name(data.dtype)} | {cell(data.attrs['description'])} |")
+    for name, axes, kind, description in tensors:
+        print(f"| `{name}` | [{', '.join(map(str, axes))}] | {kind} | {cell(description)} |")
 
 
 def main(paths):
     if not paths:
         print(__doc__, file=sys.stderr)
         return 64
-    seen, earlier, tensors = set(), {}, []
+    seen, earlier, tensors = set(), {}, []  # the tensors come last
     for path in paths:
         with h5py.File(path) as file:
             found = []
@@ -67,10 +66,8 @@ def main(paths):
                 if data.dtype.names:
                     print_table(name, data, earlier)
                 elif "axes" in data.attrs:
-                    row = (name, data)
-                    tensors.append(row)
-            print_tensors(tensors)
-            tensors = []
+                    tensors.append((name, list(data.attrs["axes"]), type_name(data.dtype), data.attrs["description"]))
+    print_tensors(tensors)
     return 0
 
 
