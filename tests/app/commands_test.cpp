@@ -35,8 +35,8 @@ TEST_F(Commands, WrongWords) {
   expect_refused({"inpect", "x"}, 78, "unknown command \"inpect\" (did you mean \"inspect\"?)");
   expect_refused({"run"}, 78, "job is required; see preimage run --help");
   expect_refused({"launch", "x.json"}, 78, "-n");
-  expect_refused({"status", "a", "b"}, 78, "preimage status --help");
-  expect_refused({"methods", "--colour"}, 78, "--colour");
+  expect_refused({"generate"}, 78, "--model is required; see preimage generate --help");
+  expect_refused({"generate", "--model", "x", "--dtype", "int8"}, 78, "--dtype");
   expect_refused({"schema", "dreams"}, 78, "unknown method \"dreams\"; there are:");
 }
 
