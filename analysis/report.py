@@ -196,6 +196,14 @@ RESULT_HEAD = ["stage", "K", "init", "units", "conv (Wilson 95 %)", "tight", "ex
                "median steps"]
 
 
+def weak_conv(pairs: pd.DataFrame) -> str:
+    """A warning where the rule of conv is met without any optimisation."""
+    if pairs.empty or "conv_by_baseline" not in pairs:
+        return ""
+    met = int(pairs["conv_by_baseline"].sum())
+    return f" For {met} of {len(pairs)} pairs a baseline meets the rule of conv already: conv says nothing there." if met else ""
+
+
 def gate_rows(gates: pd.DataFrame) -> list[list[object]]:
     rows = []
     for gate in gates.itertuples():
@@ -308,7 +316,8 @@ def write_report(results: h5py.File, folder: Path) -> Path:
             html_table(["", ""], [[key, Text(value)] for key, value in header_rows(config, provenance, units)])]
     note = note_of(config, "units", units)
     body.append(section("Result", html_table(RESULT_HEAD, result_rows(frames)), note_html(
-        f"{note}. In stages joint, ksweep and paraphrase the loss is that of question and answer together.")))
+        f"{note}. In stages joint, ksweep and paraphrase the loss is that of question and answer together."
+        f"{weak_conv(frames['pairs'])}")))
     if not frames["gates"].empty:
         body.append(section("Gates", html_table(
             ["gate", "verdict", "predicate", "value (Wilson 95 %)", "pairs", "the plan asks for", "the run did", "detail"],
