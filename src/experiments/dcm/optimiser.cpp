@@ -171,7 +171,8 @@ void Optimiser::record(const at::Tensor& nll, const at::Tensor& greedy) {
     side.greedy = true;
     for (int64_t i = 0; i < span.count; ++i) {
       side.loss += values[i];
-      side.max_nll = std::max(side.max_nll, static_cast<double>(values[i]));
+      // A NaN stays: it is below no bound, so nothing that diverged counts as tight.
+      if (!(values[i] <= side.max_nll)) side.max_nll = std::isnan(side.max_nll) ? side.max_nll : values[i];
       side.greedy &= greedy.const_data_ptr<bool>()[span.first + i];
     }
     side.loss /= static_cast<double>(span.count);

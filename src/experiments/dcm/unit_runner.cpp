@@ -1,6 +1,7 @@
 #include "unit_runner.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "preimage/base/error.hpp"
 #include "unit_output.hpp"
@@ -66,7 +67,8 @@ void choose(Task& task) {
       if (task.chosen < 0) return true;
       const auto& best = task.restarts[static_cast<size_t>(task.chosen)].trajectory;
       if (reproduced != reproduces(best)) return reproduced;
-      return restart.trajectory.at_best.total() < best.at_best.total();
+      const double ours = restart.trajectory.at_best.total(), theirs = best.at_best.total();
+      return ours < theirs || (std::isnan(theirs) && !std::isnan(ours));  // one that diverged at its start is beaten by any
     };
     if (better()) task.chosen = static_cast<int64_t>(r);
   }

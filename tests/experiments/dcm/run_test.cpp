@@ -1,0 +1,294 @@
+// time limit: 240 s
+// A whole dcm run on pocket-lm: what results.h5 holds against the model itself, and the same values
+// on any number of ranks and after a kill. The executable is its own ranked program: "run_test dcm
+// JOB OUT [--resume]".
+#include <ATen/ATen.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "dcm.hpp"
+#include "preimage/base/file.hpp"
+#include "preimage/base/process.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/lm/score.hpp"
+#include "preimage/run/job.hpp"
+#include "preimage/run/lock.hpp"
+#include "preimage/store/inspect.hpp"
+#include "preimage/store/journal.hpp"
+#include "preimage/text/tokenizer.hpp"
+#include "run/one_process.hpp"
+
+namespace preimage::dcm {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Json;
+using base::str;
+
+const fs::path source = PREIMAGE_SOURCE_DIR;
+
+const char* const job_text = R"({
+  "method": "dcm",
+  "dcm": {
+    "model": {"dir": "MODEL"},
+    "data": {"kind": "squad", "path": "DATA", "count": 3, "max_question_tokens": 14,
+      "max_answer_tokens": 6},
+    "stages": ["single", "joint", "spot", "ksweep"], "k": 4, "restarts": 2,
+    "keep_restart_embeddings": true, "stop": "tight", "schedule": {"lr": 0.05, "steps": 60},
+    "baseline_draws": 2, "gates": {"g2_pairs": 2, "g3_pairs": 3},
+    "k_sweep": [1, 4], "k_sweep_pairs": 2, "k_sweep_reference": 4,
+    "templates": {"answer_from_question": "Question: {question}\nAnswer: ",
+      "question_from_answer": "Answer: {answer}\nQuestion: ",
+      "answer_from_passage": "Passage: {passage}\nQuestion: {question}\nAnswer: "}},
+  "run": {"seed": 1, "device": "cpu", "threads": 1, "commit_interval_s": 0.02}
+})";
+
+// Rows of a table as JSON by column, measured columns left out. Numbers keep all their bits.
+std::vector<Json> rows_of(const fs::path& file, const store::TableInfo& table) {
+  std::vector<Json> rows;
+  store::read_table(file, table.name, [&](const store::Row& row) {
+    Json out = Json::object();
+    for (size_t c = 0; c < row.size(); ++c) {
+      const auto& column = table.schema.columns[c];
+      if (column.measured) continue;
+      std::visit([&](const auto& cell) { out[column.name] = cell; }, row[c]);
+      if (const auto* text = std::get_if<std::string>(&row[c]); column.name == "scalars" && text) {
+        auto scalars = Json::parse(*text);
+        scalars.erase("seconds");
+        out[column.name] = scalars;
+      }
+    }
+    rows.push_back(out);
+  });
+  return rows;
+}
+
+std::vector<Json> rows_of(const fs::path& out, const std::string& name) {
+  for (const auto& table : store::inspect_file(out / "results.h5").tables) {
+    if (table.name == name) return rows_of(out / "results.h5", table);
+  }
+  ADD_FAILURE() << "no table " << name;
+  return {};
+}
+
+// Table or tensor -> its values as text.
+std::map<std::string, std::string> values_of(const fs::path& out) {
+  const auto file = out / "results.h5";
+  const auto info = store::inspect_file(file);
+  std::map<std::string, std::string> values;
+  for (const auto& table : info.tables) {
+    for (const auto& row : rows_of(file, table)) values[table.name] += row.dump() + "\n";
+  }
+  for (const auto& tensor : info.tensors) {
+    auto& text = values[tensor.name];
+    for (const int64_t size : tensor.shape) text += str(size, " ");
+    if (tensor.name.rfind("index/", 0) == 0) continue;
+    for (const float value : store::read_tensor({file, tensor.name}).values) {
+      text += str(std::bit_cast<uint32_t>(value), " ");
+    }
+  }
+  return values;
+}
+
+class DcmRun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new tests::TemporaryFolder;
+    auto text = std::string(job_text);
+    text.replace(text.find("MODEL"), 5, (source / "jobs/models/pocket-lm").string());
+    text.replace(text.find("DATA"), 4, (source / "jobs/data/squad_sample.json").string());
+    std::ofstream(path("job.json")) << text;
+    // Once, by one rank without mpirun.
+    ASSERT_EQ(wait(start(1, "whole")), 0) << errors();
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+
+  static fs::path path(const std::string& name) { return folder_->path() / name; }
+  static std::string errors() { return base::read_file(path("stderr")); }
+  static pid_t start(int ranks, const std::string& out, bool resume = false) {
+    std::vector<std::string> argv;
+    if (ranks > 1) argv = {"mpirun", "-n", str(ranks)};
+    for (const auto& word : {fs::read_symlink("/proc/self/exe").string(), std::string("dcm"),
+                             path("job.json").string(), path(out).string()}) {
+      argv.push_back(word);
+    }
+    if (resume) argv.push_back("--resume");
+    const int fd =
+        ::open(path("stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    const pid_t pid = base::start_process(
+        {.argv = argv,
+         .environment = {"OMPI_MCA_rmaps_base_oversubscribe=1",
+                         "OMPI_MCA_hwloc_base_binding_policy=none", "OMPI_ALLOW_RUN_AS_ROOT=1",
+                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_odls_base_sigkill_timeout=0",
+                         "OMP_NUM_THREADS=1"},
+         .stdout_fd = fd,
+         .stderr_fd = fd,
+         .own_process_group = true});
+    ::close(fd);
+    return pid;
+  }
+  static int wait(pid_t pid) { return base::wait_process(pid).exit_code; }
+  static size_t committed(const std::string& out) {
+    return store::load_journal(path(out) / "journal").units.size();
+  }
+
+  static inline tests::TemporaryFolder* folder_ = nullptr;
+};
+
+TEST_F(DcmRun, AnyNumberOfRanksGivesTheSameValues) {
+  const auto expected = values_of(path("whole"));
+  ASSERT_GE(expected.size(), 12u);
+  for (const int ranks : {2, 3}) {
+    const auto out = str("ranks", ranks);
+    ASSERT_EQ(wait(start(ranks, out)), 0) << errors();
+    const auto values = values_of(path(out));
+    ASSERT_EQ(values.size(), expected.size());
+    for (const auto& [name, text] : expected)
+      EXPECT_EQ(values.at(name), text) << name << ", " << ranks;
+  }
+}
+
+TEST_F(DcmRun, KilledInTheMiddleItResumesToTheSameValues) {
+  const auto expected = values_of(path("whole"));
+  const size_t all = committed("whole");
+  for (const int ranks : {1, 2}) {
+    const auto out = str("killed", ranks);
+    const pid_t pid = start(ranks, out);
+    // In stage joint: baselines (3) and single (3) are behind it, not all of the rest.
+    for (int i = 0; i < 10000 && committed(out) < 6; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    }
+    ::kill(-pid, SIGKILL);  // mpirun; its ranks are in groups of their own and go a little later
+    base::wait_process(pid);
+    for (int i = 0; i < 200 && !run::folder_user(path(out)).empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    EXPECT_GE(committed(out), 6u) << errors();
+    EXPECT_LT(committed(out), all);
+    ASSERT_EQ(wait(start(3 - ranks, out, true)), 0) << errors();
+    EXPECT_EQ(values_of(path(out)), expected) << ranks;
+  }
+}
+
+TEST_F(DcmRun, HasARowForEveryUnitAndItsStages) {
+  const auto out = path("whole");
+  EXPECT_EQ(rows_of(out, "units").size(), size_t{3 + 3 + 3 + 2});
+  EXPECT_EQ(rows_of(out, "dcm/pairs").size(), 3u);
+  EXPECT_EQ(rows_of(out, "dcm/single").size(), 6u);
+  EXPECT_EQ(rows_of(out, "dcm/sweep_pairs").size(), 2u);
+  EXPECT_EQ(rows_of(out, "dcm/baselines").size(), 3u * (4 * 2 + 4));
+  std::vector<std::pair<std::string, int64_t>> sweep;
+  for (const auto& row : rows_of(out, "dcm/sweep")) sweep.emplace_back(row["stage"], row["k"]);
+  EXPECT_THAT(sweep, testing::ElementsAre(std::pair("ksweep", 1), std::pair("ksweep", 4)));
+  for (const auto& row : rows_of(out, "dcm/sweep")) EXPECT_EQ(row["pairs"], 2);
+  for (const auto& row : rows_of(out, "dcm/sweep_pairs")) EXPECT_EQ(row["k"], 1);
+}
+
+// The stored vectors, put before the model again, give the stored losses and texts.
+TEST_F(DcmRun, EmbeddingsGiveTheLossesOfTheirRows) {
+  const auto model = lm::load_model(source / "jobs/models/pocket-lm", {});
+  const auto tokenizer = text::load_tokenizer(source / "jobs/models/pocket-lm");
+  const auto file = path("whole") / "results.h5";
+  const auto modes = store::read_tensor({file, "dcm/modes"});
+  const auto embeddings = store::read_tensor({file, "dcm/embeddings"});
+  const auto rows = rows_of(path("whole"), "dcm/pairs");
+  ASSERT_EQ(embeddings.shape, (std::vector<int64_t>{3, 4, model->config().hidden_size}));
+  ASSERT_EQ(modes.shape, (std::vector<int64_t>{2, model->config().hidden_size}));
+  const auto as_tensor = [](const store::TensorValues& v) {
+    return at::tensor(v.values, at::kFloat).reshape(v.shape);
+  };
+  const auto mode = as_tensor(modes), c = as_tensor(embeddings);
+  for (const int side : {0, 1}) {
+    const auto ids = tokenizer.encode(side == 0 ? "Q" : "A");
+    ASSERT_EQ(ids.size(), 1u);
+    EXPECT_TRUE(at::equal(mode[side], model->embed(at::tensor(ids, at::kLong))[0]));
+  }
+  for (size_t p = 0; p < rows.size(); ++p) {
+    const auto& row = rows[p];
+    bool tight = true;
+    for (const int side : {0, 1}) {
+      const std::string name = side == 0 ? "q" : "a";
+      const auto target = row[side == 0 ? "question" : "answer"].get<std::string>();
+      auto ids = tokenizer.encode(target);
+      ids.push_back(tokenizer.special().eos.value());
+      ASSERT_EQ(static_cast<int64_t>(ids.size()), row["n_" + name].get<int64_t>());
+      const auto prompt = at::cat({mode[side].unsqueeze(0), c[static_cast<int64_t>(p)]});
+      const lm::ScoreRequest request{.prompt = {}, .embeddings = prompt, .continuation = ids};
+      const auto score = lm::score(*model, {request}, {})[0];
+      double sum = 0, worst = 0;
+      for (const float logprob : score.logprobs) {
+        sum -= logprob, worst = std::max<double>(worst, -logprob);
+      }
+      const auto n = static_cast<double>(ids.size());
+      EXPECT_NEAR(row["loss_" + name].get<double>(), sum / n, 1e-5) << p << name;
+      EXPECT_NEAR(row["max_nll_" + name].get<double>(), worst, 1e-5) << p << name;
+      EXPECT_NEAR(row["loss_" + name + "_without_eos"].get<double>(),
+                  (sum + score.logprobs.back()) / (n - 1), 1e-5);
+      tight &= worst < std::log(2.0);
+      if (row["exact"].get<bool>()) {
+        EXPECT_EQ(row["decoded_" + name], target);
+      }
+    }
+    EXPECT_EQ(row["tight"].get<bool>(), tight);
+    // By the lemma: p > 1/2 of every token.
+    EXPECT_TRUE(row["exact"].get<bool>() || !tight) << p;
+  }
+}
+
+// A chosen restart's first curve point is at c_0; restarts of a pair differ.
+TEST_F(DcmRun, CurvesBelongToTheirRestarts) {
+  const auto restarts = rows_of(path("whole"), "dcm/restarts");
+  std::map<std::string, std::vector<double>> totals;
+  for (const auto& row : rows_of(path("whole"), "dcm/curves")) {
+    auto& curve =
+        totals[str(row["stage"], row["pair_index"], row["k"], row["target"], row["restart"])];
+    EXPECT_EQ(row["step"].get<size_t>(), curve.size());
+    double total = 0;
+    for (const char* side : {"loss_q", "loss_a"}) {
+      if (row[side].is_number() && std::isfinite(row[side].get<double>()))
+        total += row[side].get<double>();
+    }
+    curve.push_back(total);
+  }
+  ASSERT_EQ(totals.size(), restarts.size());
+  for (const auto& row : restarts) {
+    const auto& curve =
+        totals.at(str(row["stage"], row["pair_index"], row["k"], row["target"], row["restart"]));
+    EXPECT_EQ(row["steps"].get<size_t>() + 1, curve.size());
+    double best = 0;
+    for (const char* side : {"loss_q", "loss_a"}) {
+      if (row[side].is_number() && std::isfinite(row[side].get<double>()))
+        best += row[side].get<double>();
+    }
+    EXPECT_NEAR(curve.at(row["best_step"].get<size_t>()), best, 1e-4);
+  }
+}
+
+}  // namespace
+}  // namespace preimage::dcm
+
+int main(int argc, char** argv) {
+  using namespace preimage;
+  if (argc > 3 && std::string(argv[1]) == "dcm") {
+    const cluster::Session session(argc, argv);
+    const run::JobRequest request{.job = argv[2], .out = argv[3], .resume = argc > 4};
+    return run::run_job(session, request,
+                        [](const std::string& method) -> std::unique_ptr<run::Experiment> {
+                          if (method != "dcm") return nullptr;
+                          return std::make_unique<dcm::Dcm>();
+                        });
+  }
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
