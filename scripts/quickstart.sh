@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a clean clone to a first result on two CPU cores: sets up, builds, runs the quick dcm job on two ranks,
-# prints its tables and makes its report. A run that was cut short goes on where it was.
+# prints the result table and makes its report. A run that was cut short goes on where it was.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,7 +9,6 @@ out=out/quick-dcm
 scripts/build.sh release
 . scripts/env.sh
 mpirun -n 2 build/release/preimage run jobs/quick/dcm.json --out "$out" --resume
-build/release/preimage inspect "$out"
 .venv/bin/python analysis/report.py "$out"
 
 reports=("$out"/report/*.html)
