@@ -59,12 +59,13 @@ at::Tensor shard_gradient(const Leaves& leaves, const TrainStream::Shard& shard,
   return at::cat(flat);
 }
 
-double counted_tokens(const TrainStream& text, const TrainOptions& options, int64_t step) {
-  double counted = 0;
+// All micro-shards of a step: each rank needs their count of tokens, and its own shards whole.
+std::vector<TrainStream::Shard> step_shards(const TrainStream& text, const TrainOptions& options, int64_t step) {
+  std::vector<TrainStream::Shard> shards;
   for (int64_t s = 0; s < options.micro_shards; ++s) {
-    counted += text.shard(step * options.micro_shards + s, options.shard_tokens).counted;
+    shards.push_back(text.shard(step * options.micro_shards + s, options.shard_tokens));
   }
-  return std::max(counted, 1.0);
+  return shards;
 }
 
 at::ScalarType products_dtype(const TrainOptions& options) { return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
@@ -72,10 +73,13 @@ at::ScalarType products_dtype(const TrainOptions& options) { return options.dtyp
 TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const ModelConfig& config, const TrainStream& text,
                       const TrainOptions& options, const TrainContext& context, int64_t step) {
   const auto leaves = make_leaves(parameters, config, products_dtype(options));
-  const double counted = counted_tokens(text, options, step);
+  const auto shards = step_shards(text, options, step);
+  double counted = 0;
+  for (const auto& shard : shards) counted += shard.counted;
+  counted = std::max(counted, 1.0);
   cluster::TreeSum sum(context.world, options.micro_shards);
   for (int64_t s = sum.owned().begin; s < sum.owned().end; ++s) {
-    sum.add(s, shard_gradient(leaves, text.shard(step * options.micro_shards + s, options.shard_tokens), counted));
+    sum.add(s, shard_gradient(leaves, shards[static_cast<size_t>(s)], counted));
   }
   const int64_t size = parameters.flat.numel();
   const auto total = sum.finish(at::empty({size + 1}, parameters.flat.options()));

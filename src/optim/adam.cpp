@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include "preimage/base/error.hpp"
+#include "preimage/optim/segments.hpp"
 
 namespace preimage::optim {
 namespace {
@@ -44,17 +45,6 @@ void update_range(const Update& u, const float* gradient, int64_t count, float* 
   }
 }
 
-// Eight partial sums in double: fixed order, and no overflow of squares.
-double sum_of_squares(const float* x, int64_t count) {
-  double lanes[8] = {};
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    for (int64_t k = 0; k < 8; ++k) lanes[k] += static_cast<double>(x[i + k]) * x[i + k];
-  }
-  for (; i < count; ++i) lanes[i % 8] += static_cast<double>(x[i]) * x[i];
-  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-}
-
 constexpr int64_t kNormBlock = 1 << 14;
 
 at::Tensor update_with_aten(const Update& u, const at::Tensor& gradient, const at::Tensor& decay_mask, at::Tensor& value,
@@ -89,7 +79,7 @@ std::vector<float> adam_step(AdamProblems& problems, const at::Tensor& gradient,
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = problems.offsets[p] * d, size = (problems.offsets[p + 1] - problems.offsets[p]) * d;
       const float* own = g.const_data_ptr<float>() + first;
-      const double norm = std::sqrt(sum_of_squares(own, size));
+      const double norm = std::sqrt(fixed_order_dot(own, own, size));
       norms[p] = static_cast<float>(norm);
       const auto update = make_update(options, norm, learning_rates[p], ++problems.steps[p]);
       update_range(update, own, size, problems.values.data_ptr<float>() + first, problems.first.data_ptr<float>() + first,
@@ -121,7 +111,8 @@ double fixed_order_norm(const at::Tensor& flat) {
   std::vector<double> sums(static_cast<size_t>(blocks));
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      sums[b] = sum_of_squares(flat.const_data_ptr<float>() + b * kNormBlock, std::min(kNormBlock, size - b * kNormBlock));
+      const float* block = flat.const_data_ptr<float>() + b * kNormBlock;
+      sums[b] = fixed_order_dot(block, block, std::min(kNormBlock, size - b * kNormBlock));
     }
   });
   double total = 0;

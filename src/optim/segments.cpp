@@ -7,9 +7,7 @@
 #include "preimage/base/error.hpp"
 
 namespace preimage::optim {
-namespace {
-
-double dot(const float* a, const float* b, int64_t count) {
+double fixed_order_dot(const float* a, const float* b, int64_t count) {
   double lanes[8] = {};
   int64_t i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -18,8 +16,6 @@ double dot(const float* a, const float* b, int64_t count) {
   for (; i < count; ++i) lanes[i % 8] += static_cast<double>(a[i]) * b[i];
   return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
-
-}  // namespace
 
 std::vector<double> segment_dot(const at::Tensor& a, const at::Tensor& b, const std::vector<int64_t>& offsets) {
   base::check(a.sizes() == b.sizes() && a.scalar_type() == at::kFloat && a.size(0) == offsets.back(),
@@ -36,7 +32,7 @@ std::vector<double> segment_dot(const at::Tensor& a, const at::Tensor& b, const 
   std::vector<double> out(static_cast<size_t>(segments));
   at::parallel_for(0, segments, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      out[p] = dot(x.const_data_ptr<float>() + offsets[p] * d, y.const_data_ptr<float>() + offsets[p] * d,
+      out[p] = fixed_order_dot(x.const_data_ptr<float>() + offsets[p] * d, y.const_data_ptr<float>() + offsets[p] * d,
                    (offsets[p + 1] - offsets[p]) * d);
     }
   });

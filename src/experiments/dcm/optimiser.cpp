@@ -218,7 +218,6 @@ void Optimiser::update(const at::Tensor& g_question, const at::Tensor& g_answer)
   const auto aa = optim::segment_dot(g_answer, g_answer, state_.offsets);
   std::vector<float> q_on_a(static_cast<size_t>(state_.offsets.back())), a_on_q(q_on_a.size());
   std::vector<double> rates;
-  std::vector<bool> frozen;
   for (size_t p = 0; p < active_.size(); ++p) {
     auto& a = *active_[p];
     const int64_t t = a.out.steps;
