@@ -11,7 +11,8 @@ namespace {
 using preimage::nn::Weight;
 
 void report(benchmark::State& state, double flop) {
-  state.counters["GFLOP/s"] = benchmark::Counter(flop * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(flop * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void BM_AtMm2048(benchmark::State& state) {
@@ -27,7 +28,8 @@ template <bool kOurs>
 void BM_Linear(benchmark::State& state) {
   c10::InferenceMode guard;
   at::set_num_threads(static_cast<int>(state.range(0)));
-  const auto x = at::ones({state.range(1), state.range(2)}), matrix = at::ones({state.range(3), state.range(2)});
+  const auto x = at::ones({state.range(1), state.range(2)}),
+             matrix = at::ones({state.range(3), state.range(2)});
   const Weight weight(matrix);
   for (auto _ : state) {
     benchmark::DoNotOptimize(kOurs ? preimage::nn::linear(x, weight) : at::linear(x, matrix));
@@ -37,7 +39,9 @@ void BM_Linear(benchmark::State& state) {
 void shapes(benchmark::internal::Benchmark* bench) {
   for (const int threads : {1, 2}) {
     for (const int rows : {1, 16, 64, 600}) {
-      bench->Args({threads, rows, 256, 1536})->Args({threads, rows, 768, 256})->Args({threads, rows, 256, 6144});
+      bench->Args({threads, rows, 256, 1536})
+          ->Args({threads, rows, 768, 256})
+          ->Args({threads, rows, 256, 6144});
     }
   }
 }

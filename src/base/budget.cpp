@@ -33,7 +33,9 @@ void catch_stop_signals() {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of write(2), like a full disk
 }
 
-bool stop_signal_seen() { return signals_seen.load() > 0; }
+bool stop_signal_seen() {
+  return signals_seen.load() > 0;
+}
 
 Budget::Budget(double walltime_s, double reserve_s)
     : start_s_(monotonic_seconds()), deadline_s_(std::numeric_limits<double>::infinity()) {
@@ -44,7 +46,9 @@ Budget::Budget(double walltime_s, double reserve_s)
   }
 }
 
-bool Budget::must_stop() const { return !reason().empty(); }
+bool Budget::must_stop() const {
+  return !reason().empty();
+}
 
 std::string Budget::reason() const {
   if (requested_ || stop_signal_seen()) return "signal";
@@ -52,6 +56,8 @@ std::string Budget::reason() const {
   return "";
 }
 
-double Budget::elapsed_s() const { return monotonic_seconds() - start_s_; }
+double Budget::elapsed_s() const {
+  return monotonic_seconds() - start_s_;
+}
 
 }  // namespace preimage::base

@@ -5,7 +5,8 @@
 namespace preimage::base {
 
 void check(bool holds, std::string_view promise) {
-  if (!holds) throw Error(ExitCode::bug, "bug in preimage: broken promise: " + std::string(promise));
+  if (!holds)
+    throw Error(ExitCode::bug, "bug in preimage: broken promise: " + std::string(promise));
 }
 
 Error errno_error(const std::string& what, int errnum) {

@@ -73,8 +73,12 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string shortest(float value) { return shortest_of(value); }
-std::string shortest(double value) { return shortest_of(value); }
+std::string shortest(float value) {
+  return shortest_of(value);
+}
+std::string shortest(double value) {
+  return shortest_of(value);
+}
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;

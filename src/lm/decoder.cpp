@@ -26,7 +26,9 @@ TensorList decoder_tensors(const ModelConfig& c) {
   const int64_t d = c.hidden_size, q = c.query_heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   TensorList list = {{"model.embed_tokens.weight", {c.vocab_size, d}}};
   for (int64_t i = 0; i < c.layers; ++i) {
-    const auto add = [&](const char* name, Shape shape) { list.emplace_back(layer_name(i, name), std::move(shape)); };
+    const auto add = [&](const char* name, Shape shape) {
+      list.emplace_back(layer_name(i, name), std::move(shape));
+    };
     add("input_layernorm.weight", {d});
     add("self_attn.q_proj.weight", {q, d});
     add("self_attn.k_proj.weight", {kv, d});
@@ -54,11 +56,14 @@ Decoder::Decoder(const ModelConfig& config, const TensorSource& source) : config
   heads_ = {c.query_heads, c.kv_heads, c.head_dim, 1 / std::sqrt(static_cast<double>(c.head_dim))};
   embedding_ = source("model.embed_tokens.weight", {c.vocab_size, d});
   for (int64_t i = 0; i < c.layers; ++i) {
-    const auto get = [&](const char* name, at::IntArrayRef shape) { return source(layer_name(i, name), shape); };
+    const auto get = [&](const char* name, at::IntArrayRef shape) {
+      return source(layer_name(i, name), shape);
+    };
     Layer layer;
     layer.input_norm = get("input_layernorm.weight", {d});
-    auto qkv = at::cat({get("self_attn.q_proj.weight", {q, d}), get("self_attn.k_proj.weight", {kv, d}),
-                        get("self_attn.v_proj.weight", {kv, d})});
+    auto qkv =
+        at::cat({get("self_attn.q_proj.weight", {q, d}), get("self_attn.k_proj.weight", {kv, d}),
+                 get("self_attn.v_proj.weight", {kv, d})});
     at::Tensor bias;
     if (c.qkv_bias) {
       bias = at::cat({get("self_attn.q_proj.bias", {q}), get("self_attn.k_proj.bias", {kv}),
@@ -67,7 +72,8 @@ Decoder::Decoder(const ModelConfig& config, const TensorSource& source) : config
     layer.qkv = nn::Weight(std::move(qkv), std::move(bias));
     layer.output = nn::Weight(get("self_attn.o_proj.weight", {d, q}));
     layer.post_norm = get("post_attention_layernorm.weight", {d});
-    layer.gate_up = nn::Weight(at::cat({get("mlp.gate_proj.weight", {inner, d}), get("mlp.up_proj.weight", {inner, d})}));
+    layer.gate_up = nn::Weight(
+        at::cat({get("mlp.gate_proj.weight", {inner, d}), get("mlp.up_proj.weight", {inner, d})}));
     layer.down = nn::Weight(get("mlp.down_proj.weight", {d, inner}));
     layers_.push_back(std::move(layer));
   }
@@ -89,17 +95,21 @@ nn::RotaryTable Decoder::rotary_table(int64_t positions) const {
   return rotary_;
 }
 
-at::Tensor Decoder::embed(const at::Tensor& ids) const { return at::embedding(embedding_, ids); }
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  return at::embedding(embedding_, ids);
+}
 
 // attend(layer index, rotated qkv) is the only thing that differs between the two forms.
 template <class Attend>
-at::Tensor Decoder::blocks(at::Tensor x, const nn::RotaryTable& table, const at::Tensor& positions, const Attend& attend) const {
+at::Tensor Decoder::blocks(at::Tensor x, const nn::RotaryTable& table, const at::Tensor& positions,
+                           const Attend& attend) const {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const auto qkv = nn::linear(nn::rms_norm(x, layer.input_norm, config_.rms_norm_eps), layer.qkv);
     const auto turned = nn::rotary(qkv, table, positions, heads_.query_heads + heads_.kv_heads);
     x = x + nn::linear(attend(i, turned), layer.output);
-    const auto gate_up = nn::linear(nn::rms_norm(x, layer.post_norm, config_.rms_norm_eps), layer.gate_up);
+    const auto gate_up =
+        nn::linear(nn::rms_norm(x, layer.post_norm, config_.rms_norm_eps), layer.gate_up);
     x = x + nn::linear(nn::swiglu(gate_up), layer.down);
   }
   return nn::rms_norm(x, norm_, config_.rms_norm_eps);
@@ -129,7 +139,8 @@ KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
   const auto options = embedding_.options().requires_grad(false);
   for (int64_t i = 0; i < config_.layers; ++i) {
     const int64_t width = heads_.kv_heads * heads_.head_dim;
-    cache.layers.push_back({at::empty({rows, capacity, width}, options), at::empty({rows, capacity, width}, options)});
+    cache.layers.push_back(
+        {at::empty({rows, capacity, width}, options), at::empty({rows, capacity, width}, options)});
   }
   return cache;
 }

@@ -1,4 +1,5 @@
-// The common decoder block (Vaswani et al. 2017 with RMSNorm, rotary positions, grouped heads, SwiGLU).
+// The common decoder block (Vaswani et al. 2017 with RMSNorm, rotary positions, grouped heads,
+// SwiGLU).
 #pragma once
 
 #include <mutex>
@@ -29,15 +30,16 @@ class Decoder : public Model {
  private:
   struct Layer {
     at::Tensor input_norm, post_norm;  // [d]
-    nn::Weight qkv;                    // [(query_heads + 2 kv_heads) * head_dim, d], with the family's bias
-    nn::Weight output;                 // [d, query_heads * head_dim]
-    nn::Weight gate_up;                // [2 * inner, d], gate first
-    nn::Weight down;                   // [d, inner]
+    nn::Weight qkv;      // [(query_heads + 2 kv_heads) * head_dim, d], with the family's bias
+    nn::Weight output;   // [d, query_heads * head_dim]
+    nn::Weight gate_up;  // [2 * inner, d], gate first
+    nn::Weight down;     // [d, inner]
   };
 
   nn::RotaryTable rotary_table(int64_t positions) const;
   template <class Attend>
-  at::Tensor blocks(at::Tensor x, const nn::RotaryTable& table, const at::Tensor& positions, const Attend& attend) const;
+  at::Tensor blocks(at::Tensor x, const nn::RotaryTable& table, const at::Tensor& positions,
+                    const Attend& attend) const;
 
   ModelConfig config_;
   nn::HeadLayout heads_;

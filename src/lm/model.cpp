@@ -21,14 +21,17 @@ std::vector<std::string> permitted_extras(const ModelConfig& config) {
   return names;
 }
 
-void require_memory(const ModelConfig& config, const LoadOptions& options, const std::filesystem::path& folder) {
+void require_memory(const ModelConfig& config, const LoadOptions& options,
+                    const std::filesystem::path& folder) {
   if (!options.device.is_cpu()) return;  // the allocator of the device names its own numbers
-  const auto memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  const auto memory =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   const double needed = weight_bytes(config, options);
   if (needed > memory) {
     throw base::unavailable_error(base::str(
-        folder.string(), ": the weights need ", base::human_bytes(static_cast<uint64_t>(needed)), " in this precision, the machine has ",
-        base::human_bytes(static_cast<uint64_t>(memory)), "; use bfloat16, a GPU, or a smaller model"));
+        folder.string(), ": the weights need ", base::human_bytes(static_cast<uint64_t>(needed)),
+        " in this precision, the machine has ", base::human_bytes(static_cast<uint64_t>(memory)),
+        "; use bfloat16, a GPU, or a smaller model"));
   }
 }
 
@@ -40,13 +43,16 @@ void require_tied_head(const Checkpoint& checkpoint, const ModelConfig& config) 
   const auto table = checkpoint.load("model.embed_tokens.weight", shape, at::kFloat, at::kCPU);
   if (!at::equal(head, table)) {
     throw base::data_error(checkpoint.folder().string() +
-                           ": config.json says tie_word_embeddings but lm_head.weight differs from model.embed_tokens.weight");
+                           ": config.json says tie_word_embeddings but lm_head.weight differs from "
+                           "model.embed_tokens.weight");
   }
 }
 
 }  // namespace
 
-TensorList expected_tensors(const ModelConfig& config) { return decoder_tensors(config); }
+TensorList expected_tensors(const ModelConfig& config) {
+  return decoder_tensors(config);
+}
 
 std::shared_ptr<const Model> build_model(const ModelConfig& config, const TensorSource& source) {
   return std::make_shared<Decoder>(config, source);
@@ -54,12 +60,14 @@ std::shared_ptr<const Model> build_model(const ModelConfig& config, const Tensor
 
 double weight_bytes(const ModelConfig& config, const LoadOptions& options) {
   const auto parameters = static_cast<double>(config.parameters());
-  if (options.dtype != at::kFloat) return parameters * static_cast<double>(c10::elementSize(options.dtype));
+  if (options.dtype != at::kFloat)
+    return parameters * static_cast<double>(c10::elementSize(options.dtype));
   // Packed for the product and for the gradient beside the matrices themselves.
   return parameters * 4 * (options.device.is_cpu() ? 3 : 1);
 }
 
-std::shared_ptr<const Model> load_model(const std::filesystem::path& folder, const LoadOptions& options) {
+std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
+                                        const LoadOptions& options) {
   const ModelConfig config = read_model_config(folder);
   const Checkpoint checkpoint(folder);
   checkpoint.require(expected_tensors(config), permitted_extras(config));

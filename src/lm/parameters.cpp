@@ -44,7 +44,8 @@ Parameters on_device(Parameters parameters, const ModelConfig& config, at::Devic
 void fill_normal(at::Tensor& tensor, const base::RandomStream& stream, double scale) {
   float* data = tensor.data_ptr<float>();
   at::parallel_for(0, tensor.numel(), 1 << 12, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) data[i] = static_cast<float>(scale * stream.normal(static_cast<uint64_t>(i)));
+    for (int64_t i = begin; i < end; ++i)
+      data[i] = static_cast<float>(scale * stream.normal(static_cast<uint64_t>(i)));
   });
 }
 
@@ -58,13 +59,16 @@ Parameters initial_parameters(const ModelConfig& config, uint64_t seed, at::Devi
       view.fill_(name.ends_with("norm.weight") ? 1 : 0);
       continue;
     }
-    const bool into_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-    fill_normal(view, base::RandomStream(seed, name, "initial parameters"), 0.02 * (into_residual ? residual : 1));
+    const bool into_residual =
+        name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+    fill_normal(view, base::RandomStream(seed, name, "initial parameters"),
+                0.02 * (into_residual ? residual : 1));
   }
   return on_device(std::move(out), config, device);
 }
 
-Parameters load_parameters(const std::filesystem::path& folder, const ModelConfig& config, at::Device device) {
+Parameters load_parameters(const std::filesystem::path& folder, const ModelConfig& config,
+                           at::Device device) {
   const Checkpoint checkpoint(folder);
   auto out = empty_parameters(config);
   for (const auto& [name, shape] : expected_tensors(config)) {

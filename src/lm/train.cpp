@@ -15,7 +15,8 @@
 namespace preimage::lm {
 namespace {
 
-// The leaves of one step's graph: the parameters themselves in float32, or copies in the products' dtype.
+// The leaves of one step's graph: the parameters themselves in float32, or copies in the products'
+// dtype.
 struct Leaves {
   std::vector<std::string> names;
   std::vector<at::Tensor> tensors;
@@ -31,7 +32,8 @@ Leaves make_leaves(const Parameters& parameters, const ModelConfig& config, at::
     leaves.tensors.push_back(leaf);
     by_name[name] = leaf;
   }
-  leaves.model = build_model(config, [&](const std::string& name, at::IntArrayRef) { return by_name.at(name); });
+  leaves.model = build_model(
+      config, [&](const std::string& name, at::IntArrayRef) { return by_name.at(name); });
   return leaves;
 }
 
@@ -60,7 +62,8 @@ at::Tensor shard_gradient(const Leaves& leaves, const TrainStream::Shard& shard,
 }
 
 // All micro-shards of a step: each rank needs their count of tokens, and its own shards whole.
-std::vector<TrainStream::Shard> step_shards(const TrainStream& text, const TrainOptions& options, int64_t step) {
+std::vector<TrainStream::Shard> step_shards(const TrainStream& text, const TrainOptions& options,
+                                            int64_t step) {
   std::vector<TrainStream::Shard> shards;
   for (int64_t s = 0; s < options.micro_shards; ++s) {
     shards.push_back(text.shard(step * options.micro_shards + s, options.shard_tokens));
@@ -68,10 +71,13 @@ std::vector<TrainStream::Shard> step_shards(const TrainStream& text, const Train
   return shards;
 }
 
-at::ScalarType products_dtype(const TrainOptions& options) { return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat; }
+at::ScalarType products_dtype(const TrainOptions& options) {
+  return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
 
-TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const ModelConfig& config, const TrainStream& text,
-                      const TrainOptions& options, const TrainContext& context, int64_t step) {
+TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const ModelConfig& config,
+                      const TrainStream& text, const TrainOptions& options,
+                      const TrainContext& context, int64_t step) {
   const auto leaves = make_leaves(parameters, config, products_dtype(options));
   const auto shards = step_shards(text, options, step);
   double counted = 0;
@@ -87,33 +93,43 @@ TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const Mod
   point.step = step;
   point.loss = total[size].item<float>();
   point.learning_rate = optim::learning_rate(options.schedule, step);
-  point.gradient_norm = optim::adamw_step(parameters.flat, total.narrow(0, 0, size), parameters.decay_mask, adam,
-                                          point.learning_rate, options.adam);
+  point.gradient_norm =
+      optim::adamw_step(parameters.flat, total.narrow(0, 0, size), parameters.decay_mask, adam,
+                        point.learning_rate, options.adam);
   return point;
 }
 
 void require_finite(const TrainPoint& point) {
   if (std::isfinite(point.loss) && std::isfinite(point.gradient_norm)) return;
-  throw base::Error(base::ExitCode::bad_config,
-                    base::str("training diverged at step ", point.step, ": loss ", point.loss, ", gradient norm ",
-                              point.gradient_norm, "; lower schedule.lr or raise schedule.warmup_steps"));
+  throw base::Error(
+      base::ExitCode::bad_config,
+      base::str("training diverged at step ", point.step, ": loss ", point.loss, ", gradient norm ",
+                point.gradient_norm, "; lower schedule.lr or raise schedule.warmup_steps"));
 }
 
 }  // namespace
 
 void TrainOptions::fields(base::Fields& f) {
   f.add("steps", steps, {.help = "optimiser steps", .min = 1, .max = 1e9});
-  f.add("micro_shards", micro_shards, {.help = "gradient shards of a step, summed in a fixed tree", .min = 1, .max = 4096});
-  f.add("shard_tokens", shard_tokens, {.help = "predicted tokens of a micro-shard", .unit = "tokens", .min = 1, .max = 1e8});
+  f.add("micro_shards", micro_shards,
+        {.help = "gradient shards of a step, summed in a fixed tree", .min = 1, .max = 4096});
+  f.add("shard_tokens", shard_tokens,
+        {.help = "predicted tokens of a micro-shard", .unit = "tokens", .min = 1, .max = 1e8});
   f.add("context", context, {.help = "longest sequence", .unit = "tokens", .min = 1, .max = 1e6});
   f.group("schedule", schedule);
   f.group("adam", adam);
-  f.add("weight_decay", adam.weight_decay, {.help = "decoupled decay of matrices", .min = 0, .max = 10});
+  f.add("weight_decay", adam.weight_decay,
+        {.help = "decoupled decay of matrices", .min = 0, .max = 10});
   f.add("dtype", dtype, {.help = "precision of the products", .choices = {"float32", "bfloat16"}});
-  f.add("evaluate_every", evaluate_every, {.help = "validation interval; 0: at the end", .unit = "steps", .min = 0});
-  f.add("evaluate_shards", evaluate_shards, {.help = "micro-shards of validation text", .min = 1, .max = 1e6});
+  f.add("evaluate_every", evaluate_every,
+        {.help = "validation interval; 0: at the end", .unit = "steps", .min = 0});
+  f.add("evaluate_shards", evaluate_shards,
+        {.help = "micro-shards of validation text", .min = 1, .max = 1e6});
   f.add("checkpoint_every", checkpoint_every,
-        {.help = "interval of the resumable state; 0: at the end", .unit = "steps", .min = 0, .role = base::FieldRole::placement});
+        {.help = "interval of the resumable state; 0: at the end",
+         .unit = "steps",
+         .min = 0,
+         .role = base::FieldRole::placement});
 }
 
 double evaluate(const Model& model, const TrainStream& text, int64_t shards, int64_t shard_tokens,
@@ -130,15 +146,17 @@ double evaluate(const Model& model, const TrainStream& text, int64_t shards, int
   return total[0].item<float>() / std::max(1.0f, total[1].item<float>());
 }
 
-TrainResult train(Parameters& parameters, const ModelConfig& config, const TrainStream& text, const TrainStream& validation,
-                  const TrainOptions& options, const TrainContext& context) {
+TrainResult train(Parameters& parameters, const ModelConfig& config, const TrainStream& text,
+                  const TrainStream& validation, const TrainOptions& options,
+                  const TrainContext& context) {
   TrainResult result;
   optim::AdamWState adam{at::zeros_like(parameters.flat), at::zeros_like(parameters.flat), 0};
   TrainStateFile state(context.state_folder, parameters, adam);
   result.curve = state.load(context.world);
   const auto validate = [&] {
     const auto leaves = make_leaves(parameters, config, products_dtype(options));
-    return evaluate(*leaves.model, validation, options.evaluate_shards, options.shard_tokens, context.world);
+    return evaluate(*leaves.model, validation, options.evaluate_shards, options.shard_tokens,
+                    context.world);
   };
   for (auto step = static_cast<int64_t>(result.curve.size()); step < options.steps; ++step) {
     // All ranks must leave together: the decision is collective.
@@ -149,12 +167,15 @@ TrainResult train(Parameters& parameters, const ModelConfig& config, const Train
     const double begin = base::monotonic_seconds();
     auto point = train_step(parameters, adam, config, text, options, context, step);
     require_finite(point);
-    point.tokens_per_s = static_cast<double>(options.micro_shards * options.shard_tokens) / (base::monotonic_seconds() - begin);
+    point.tokens_per_s = static_cast<double>(options.micro_shards * options.shard_tokens) /
+                         (base::monotonic_seconds() - begin);
     const bool last = step + 1 == options.steps;
-    if (last || (options.evaluate_every > 0 && (step + 1) % options.evaluate_every == 0)) point.validation_loss = validate();
+    if (last || (options.evaluate_every > 0 && (step + 1) % options.evaluate_every == 0))
+      point.validation_loss = validate();
     result.curve.push_back(point);
     if (context.report) context.report(point);
-    if (last || (options.checkpoint_every > 0 && (step + 1) % options.checkpoint_every == 0)) state.save(result.curve, context.world);
+    if (last || (options.checkpoint_every > 0 && (step + 1) % options.checkpoint_every == 0))
+      state.save(result.curve, context.world);
   }
   result.finished = true;
   return result;

@@ -1,5 +1,5 @@
-// The resumable state of a training: parameters, moments and the curve so far, in one safetensors file
-// that is replaced by rename.
+// The resumable state of a training: parameters, moments and the curve so far, in one safetensors
+// file that is replaced by rename.
 #pragma once
 
 #include <filesystem>

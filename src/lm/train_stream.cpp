@@ -7,7 +7,8 @@
 
 namespace preimage::lm {
 
-TrainStream::TrainStream(std::vector<TrainDocument> documents, int64_t end_of_text, int64_t context, uint64_t seed)
+TrainStream::TrainStream(std::vector<TrainDocument> documents, int64_t end_of_text, int64_t context,
+                         uint64_t seed)
     : documents_(std::move(documents)), end_of_text_(end_of_text), seed_(seed) {
   for (size_t d = 0; d < documents_.size(); ++d) {
     const auto size = static_cast<int64_t>(documents_[d].ids.size());
@@ -22,10 +23,11 @@ TrainStream::TrainStream(std::vector<TrainDocument> documents, int64_t end_of_te
 
 const std::vector<int64_t>& TrainStream::order(int64_t epoch) const {
   if (const auto found = orders_.find(epoch); found != orders_.end()) return found->second;
-  // Two neighbours are enough: a shard touches at most the end of one epoch and the begin of the next
-  // unless an epoch is smaller than a shard.
+  // Two neighbours are enough: a shard touches at most the end of one epoch and the begin of the
+  // next unless an epoch is smaller than a shard.
   while (orders_.size() > 3) starts_.erase(orders_.begin()->first), orders_.erase(orders_.begin());
-  auto order = base::RandomStream(seed_, base::str("epoch ", epoch), "order").permutation(static_cast<int64_t>(pieces_.size()));
+  auto order = base::RandomStream(seed_, base::str("epoch ", epoch), "order")
+                   .permutation(static_cast<int64_t>(pieces_.size()));
   std::vector<int64_t> starts;
   int64_t at = 0;
   for (const int64_t piece : order) {
@@ -47,7 +49,8 @@ TrainStream::Shard TrainStream::shard(int64_t index, int64_t tokens) const {
     const Piece& piece = pieces_[order_now[slot]];
     const auto& document = documents_[piece.document];
     const int64_t skip = within - starts[slot];
-    const int64_t take = std::min<int64_t>(piece.end - piece.begin - skip, tokens - static_cast<int64_t>(shard.inputs.size()));
+    const int64_t take = std::min<int64_t>(piece.end - piece.begin - skip,
+                                           tokens - static_cast<int64_t>(shard.inputs.size()));
     for (int64_t i = piece.begin + skip; i < piece.begin + skip + take; ++i) {
       // The first token of a document is predicted from the end-of-text token.
       shard.inputs.push_back(i == 0 ? end_of_text_ : document.ids[i - 1]);

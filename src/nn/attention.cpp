@@ -18,7 +18,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // The kernel's view of one sequence and kv head of a packed batch.
-AttentionTile packed_tile(const float* qkv, const HeadLayout& heads, int64_t first, int64_t length, int64_t kv_head) {
+AttentionTile packed_tile(const float* qkv, const HeadLayout& heads, int64_t first, int64_t length,
+                          int64_t kv_head) {
   const int64_t group = heads.query_heads / heads.kv_heads;
   const float* rows = qkv + first * heads.width();
   AttentionTile tile{};
@@ -32,7 +33,8 @@ AttentionTile packed_tile(const float* qkv, const HeadLayout& heads, int64_t fir
   return tile;
 }
 
-void set_output(AttentionTile& tile, const HeadLayout& heads, float* out, float* lse, int64_t first, int64_t kv_head) {
+void set_output(AttentionTile& tile, const HeadLayout& heads, float* out, float* lse, int64_t first,
+                int64_t kv_head) {
   tile.out_row = heads.query_heads * heads.head_dim;
   tile.out = out + first * tile.out_row + kv_head * tile.group * heads.head_dim;
   tile.lse_row = heads.query_heads;
@@ -44,8 +46,10 @@ template <class Body>
 void for_heads(const HeadLayout& heads, int64_t sequences, int64_t longest, const Body& body) {
   const int64_t group = heads.query_heads / heads.kv_heads;
   at::parallel_for(0, sequences * heads.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch(static_cast<size_t>(attention_scratch(longest, 0, group, heads.head_dim)));
-    for (int64_t task = begin; task < end; ++task) body(task / heads.kv_heads, task % heads.kv_heads, scratch.data());
+    std::vector<float> scratch(
+        static_cast<size_t>(attention_scratch(longest, 0, group, heads.head_dim)));
+    for (int64_t task = begin; task < end; ++task)
+      body(task / heads.kv_heads, task % heads.kv_heads, scratch.data());
   });
 }
 
@@ -56,18 +60,20 @@ struct Layout {
 
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const HeadLayout& heads,
+                            const Packing& packing) {
     auto out = at::empty({qkv.size(0), heads.query_heads * heads.head_dim}, qkv.options());
     auto lse = at::empty({qkv.size(0), heads.query_heads}, qkv.options());
     const float* data = qkv.const_data_ptr<float>();
-    for_heads(heads, packing.sequences(), packing.longest, [&](int64_t s, int64_t head, float* scratch) {
-      const int64_t first = packing.offsets[s], length = packing.offsets[s + 1] - first;
-      if (length == 0) return;
-      auto tile = packed_tile(data, heads, first, length, head);
-      set_output(tile, heads, out.data_ptr<float>(), lse.data_ptr<float>(), first, head);
-      tile.scratch = scratch;
-      cpu_kernels().attention(tile);
-    });
+    for_heads(heads, packing.sequences(), packing.longest,
+              [&](int64_t s, int64_t head, float* scratch) {
+                const int64_t first = packing.offsets[s], length = packing.offsets[s + 1] - first;
+                if (length == 0) return;
+                auto tile = packed_tile(data, heads, first, length, head);
+                set_output(tile, heads, out.data_ptr<float>(), lse.data_ptr<float>(), first, head);
+                tile.scratch = scratch;
+                cpu_kernels().attention(tile);
+              });
     ctx->save_for_backward({qkv, out, lse});
     ctx->saved_data["layout"] = hold(Layout{heads, packing});
     return out;
@@ -79,29 +85,35 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const auto d_out = gradients[0].contiguous();
     const auto& [heads, packing] = held<Layout>(ctx->saved_data["layout"]);
     auto d_qkv = at::empty_like(qkv);
-    for_heads(heads, packing.sequences(), packing.longest, [&](int64_t s, int64_t head, float* scratch) {
-      const int64_t first = packing.offsets[s], length = packing.offsets[s + 1] - first;
-      if (length == 0) return;
-      AttentionGradTile tile{};
-      tile.forward = packed_tile(qkv.const_data_ptr<float>(), heads, first, length, head);
-      set_output(tile.forward, heads, out.data_ptr<float>(), lse.data_ptr<float>(), first, head);
-      tile.forward.scratch = scratch;
-      // The gradients lie where the forward values lie.
-      float* grads = d_qkv.data_ptr<float>();
-      tile.d_q = grads + (tile.forward.q - qkv.const_data_ptr<float>());
-      tile.d_k = grads + (tile.forward.k - qkv.const_data_ptr<float>());
-      tile.d_v = grads + (tile.forward.v - qkv.const_data_ptr<float>());
-      tile.d_out = d_out.const_data_ptr<float>() + (tile.forward.out - out.const_data_ptr<float>());
-      cpu_kernels().attention_backward(tile);
-    });
+    for_heads(
+        heads, packing.sequences(), packing.longest, [&](int64_t s, int64_t head, float* scratch) {
+          const int64_t first = packing.offsets[s], length = packing.offsets[s + 1] - first;
+          if (length == 0) return;
+          AttentionGradTile tile{};
+          tile.forward = packed_tile(qkv.const_data_ptr<float>(), heads, first, length, head);
+          set_output(tile.forward, heads, out.data_ptr<float>(), lse.data_ptr<float>(), first,
+                     head);
+          tile.forward.scratch = scratch;
+          // The gradients lie where the forward values lie.
+          float* grads = d_qkv.data_ptr<float>();
+          tile.d_q = grads + (tile.forward.q - qkv.const_data_ptr<float>());
+          tile.d_k = grads + (tile.forward.k - qkv.const_data_ptr<float>());
+          tile.d_v = grads + (tile.forward.v - qkv.const_data_ptr<float>());
+          tile.d_out =
+              d_out.const_data_ptr<float>() + (tile.forward.out - out.const_data_ptr<float>());
+          cpu_kernels().attention_backward(tile);
+        });
     return {d_qkv, {}, {}};
   }
 };
 
 // One sequence: q [t, heads, d], k and v [n, kv_heads, d]; query i stands at position n - t + i.
-at::Tensor plain_sequence(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale) {
+at::Tensor plain_sequence(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          double scale) {
   const int64_t group = q.size(1) / k.size(1), queries = q.size(0), keys = k.size(0);
-  const auto expand = [&](const at::Tensor& x) { return x.repeat_interleave(group, 1).transpose(0, 1); };
+  const auto expand = [&](const at::Tensor& x) {
+    return x.repeat_interleave(group, 1).transpose(0, 1);
+  };
   auto scores = at::matmul(q.transpose(0, 1), expand(k).transpose(1, 2)) * scale;  // [heads, t, n]
   const auto rows = at::arange(keys - queries, keys, q.device()).unsqueeze(1);
   const auto hidden = at::arange(keys, q.device()).unsqueeze(0) > rows;
@@ -115,24 +127,32 @@ struct Split {
 };
 
 Split split_heads(const at::Tensor& qkv, const HeadLayout& h) {
-  const auto parts = qkv.split_with_sizes({h.query_heads * h.head_dim, h.kv_heads * h.head_dim, h.kv_heads * h.head_dim}, 1);
-  return {parts[0].unflatten(1, {h.query_heads, h.head_dim}), parts[1].unflatten(1, {h.kv_heads, h.head_dim}),
+  const auto parts = qkv.split_with_sizes(
+      {h.query_heads * h.head_dim, h.kv_heads * h.head_dim, h.kv_heads * h.head_dim}, 1);
+  return {parts[0].unflatten(1, {h.query_heads, h.head_dim}),
+          parts[1].unflatten(1, {h.kv_heads, h.head_dim}),
           parts[2].unflatten(1, {h.kv_heads, h.head_dim})};
 }
 
-bool uses_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
+bool uses_kernel(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat;
+}
 
-at::Tensor kernel_cached_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing,
-                                   const LayerCache& cache, const CachePlaces& places) {
+at::Tensor kernel_cached_attention(const at::Tensor& qkv, const HeadLayout& heads,
+                                   const Packing& packing, const LayerCache& cache,
+                                   const CachePlaces& places) {
   auto out = at::empty({qkv.size(0), heads.query_heads * heads.head_dim}, qkv.options());
   const int64_t row_size = cache.keys.size(1) * heads.kv_heads * heads.head_dim;
-  const int64_t longest = *std::max_element(places.lengths.begin(), places.lengths.end()) + packing.longest;
+  const int64_t longest =
+      *std::max_element(places.lengths.begin(), places.lengths.end()) + packing.longest;
   for_heads(heads, packing.sequences(), longest, [&](int64_t s, int64_t head, float* scratch) {
     const int64_t first = packing.offsets[s];
-    auto tile = packed_tile(qkv.const_data_ptr<float>(), heads, first, packing.offsets[s + 1] - first, head);
+    auto tile = packed_tile(qkv.const_data_ptr<float>(), heads, first,
+                            packing.offsets[s + 1] - first, head);
     tile.first_position = places.lengths[s];
     tile.k = cache.keys.const_data_ptr<float>() + places.rows[s] * row_size + head * heads.head_dim;
-    tile.v = cache.values.const_data_ptr<float>() + places.rows[s] * row_size + head * heads.head_dim;
+    tile.v =
+        cache.values.const_data_ptr<float>() + places.rows[s] * row_size + head * heads.head_dim;
     tile.kv_row = heads.kv_heads * heads.head_dim;
     set_output(tile, heads, out.data_ptr<float>(), nullptr, first, head);
     tile.scratch = scratch;
@@ -141,15 +161,19 @@ at::Tensor kernel_cached_attention(const at::Tensor& qkv, const HeadLayout& head
   return out;
 }
 
-at::Tensor plain_cached_attention(const at::Tensor& q, const Packing& packing, const LayerCache& cache,
-                                  const CachePlaces& places, const HeadLayout& heads) {
+at::Tensor plain_cached_attention(const at::Tensor& q, const Packing& packing,
+                                  const LayerCache& cache, const CachePlaces& places,
+                                  const HeadLayout& heads) {
   std::vector<at::Tensor> out;
   for (int64_t s = 0; s < packing.sequences(); ++s) {
     const int64_t first = packing.offsets[s], fresh = packing.offsets[s + 1] - first;
     const auto seen = [&](const at::Tensor& x) {
-      return x[places.rows[s]].narrow(0, 0, places.lengths[s] + fresh).unflatten(1, {heads.kv_heads, heads.head_dim});
+      return x[places.rows[s]]
+          .narrow(0, 0, places.lengths[s] + fresh)
+          .unflatten(1, {heads.kv_heads, heads.head_dim});
     };
-    out.push_back(plain_sequence(q.narrow(0, first, fresh), seen(cache.keys), seen(cache.values), heads.scale));
+    out.push_back(plain_sequence(q.narrow(0, first, fresh), seen(cache.keys), seen(cache.values),
+                                 heads.scale));
   }
   return at::cat(out);
 }
@@ -191,7 +215,8 @@ at::Tensor plain_attention(const at::Tensor& qkv, const HeadLayout& heads, const
   std::vector<at::Tensor> out;
   for (int64_t s = 0; s < packing.sequences(); ++s) {
     const int64_t first = packing.offsets[s], length = packing.offsets[s + 1] - first;
-    out.push_back(plain_sequence(q.narrow(0, first, length), k.narrow(0, first, length), v.narrow(0, first, length), heads.scale));
+    out.push_back(plain_sequence(q.narrow(0, first, length), k.narrow(0, first, length),
+                                 v.narrow(0, first, length), heads.scale));
   }
   return at::cat(out);
 }
@@ -204,7 +229,8 @@ at::Tensor cached_attention(const at::Tensor& qkv, const HeadLayout& heads, cons
   for (int64_t s = 0; s < packing.sequences(); ++s) {
     const int64_t fresh = packing.offsets[s + 1] - packing.offsets[s];
     base::check(places.lengths[s] + fresh <= capacity, "a sequence fits its row of the cache");
-    for (int64_t i = 0; i < fresh; ++i) slots.push_back(places.rows[s] * capacity + places.lengths[s] + i);
+    for (int64_t i = 0; i < fresh; ++i)
+      slots.push_back(places.rows[s] * capacity + places.lengths[s] + i);
   }
   const auto index = at::tensor(slots, at::kLong).to(qkv.device());
   cache.keys.view({-1, kv_width}).index_copy_(0, index, k.flatten(1));

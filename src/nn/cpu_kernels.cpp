@@ -18,7 +18,8 @@ Tables find_tables() {
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
     tables[count++] = &avx512_kernels;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &avx2_kernels;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    tables[count++] = &avx2_kernels;
   tables[count++] = &scalar_kernels;
   return tables;
 }
@@ -36,7 +37,8 @@ const CpuKernels& choose() {
 
 }  // namespace
 
-int64_t attention_scratch(int64_t queries, int64_t first_position, int64_t group, int64_t head_dim) {
+int64_t attention_scratch(int64_t queries, int64_t first_position, int64_t group,
+                          int64_t head_dim) {
   const int64_t padded = (first_position + queries + 15) / 16 * 16;
   return 16 * head_dim + 2 * kQueryBlock * group * padded;
 }
@@ -46,6 +48,8 @@ const CpuKernels& cpu_kernels() {
   return chosen;
 }
 
-const CpuKernels* const* all_cpu_kernels() { return tables.data(); }
+const CpuKernels* const* all_cpu_kernels() {
+  return tables.data();
+}
 
 }  // namespace preimage::nn

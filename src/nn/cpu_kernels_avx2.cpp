@@ -13,8 +13,7 @@ namespace {
 }  // namespace
 
 extern const CpuKernels avx2_kernels;
-const CpuKernels avx2_kernels = {"avx2", gemm,           rms_norm,        rms_norm_backward,
-                                   swiglu, swiglu_backward, softmax_nll, attention,
-                                   attention_backward};
+const CpuKernels avx2_kernels = {"avx2",          gemm,        rms_norm,  rms_norm_backward, swiglu,
+                                 swiglu_backward, softmax_nll, attention, attention_backward};
 
 }  // namespace preimage::nn

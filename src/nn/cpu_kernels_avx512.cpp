@@ -13,8 +13,8 @@ namespace {
 }  // namespace
 
 extern const CpuKernels avx512_kernels;
-const CpuKernels avx512_kernels = {"avx512", gemm,           rms_norm,        rms_norm_backward,
-                                   swiglu, swiglu_backward, softmax_nll, attention,
-                                   attention_backward};
+const CpuKernels avx512_kernels = {"avx512",          gemm,      rms_norm,
+                                   rms_norm_backward, swiglu,    swiglu_backward,
+                                   softmax_nll,       attention, attention_backward};
 
 }  // namespace preimage::nn

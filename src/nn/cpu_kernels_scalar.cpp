@@ -13,8 +13,8 @@ namespace {
 }  // namespace
 
 extern const CpuKernels scalar_kernels;
-const CpuKernels scalar_kernels = {"scalar", gemm,           rms_norm,        rms_norm_backward,
-                                   swiglu, swiglu_backward, softmax_nll, attention,
-                                   attention_backward};
+const CpuKernels scalar_kernels = {"scalar",          gemm,      rms_norm,
+                                   rms_norm_backward, swiglu,    swiglu_backward,
+                                   softmax_nll,       attention, attention_backward};
 
 }  // namespace preimage::nn

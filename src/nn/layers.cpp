@@ -15,13 +15,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // Constant false in a CPU build, so that no CUDA launcher is referenced there.
-bool on_cuda(const at::Tensor& x) { return kHasCuda && x.is_cuda(); }
+bool on_cuda(const at::Tensor& x) {
+  return kHasCuda && x.is_cuda();
+}
 
 enum class Path { cpu_kernel, cuda_kernel, plain };
 
 Path path_of(const at::Tensor& x) {
   if (x.is_cpu() && x.scalar_type() == at::kFloat) return Path::cpu_kernel;
-  if (on_cuda(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) return Path::cuda_kernel;
+  if (on_cuda(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16))
+    return Path::cuda_kernel;
   return Path::plain;
 }
 
@@ -30,12 +33,14 @@ constexpr int64_t kRowGrain = 16;
 
 template <class Body>
 void for_rows(int64_t rows, const Body& body) {
-  at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) { body(begin, end - begin); });
+  at::parallel_for(0, rows, kRowGrain,
+                   [&](int64_t begin, int64_t end) { body(begin, end - begin); });
 }
 
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, double eps) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            double eps) {
     const int64_t width = x.size(1);
     auto y = at::empty_like(x);
     auto rstd = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
@@ -43,9 +48,9 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
       cuda_rms_norm(x, weight, eps, y, rstd);
     } else {
       for_rows(x.size(0), [&](int64_t first, int64_t rows) {
-        cpu_kernels().rms_norm(x.const_data_ptr<float>() + first * width, weight.const_data_ptr<float>(),
-                               static_cast<float>(eps), rows, width, y.data_ptr<float>() + first * width,
-                               rstd.data_ptr<float>() + first);
+        cpu_kernels().rms_norm(x.const_data_ptr<float>() + first * width,
+                               weight.const_data_ptr<float>(), static_cast<float>(eps), rows, width,
+                               y.data_ptr<float>() + first * width, rstd.data_ptr<float>() + first);
       });
     }
     ctx->save_for_backward({x, weight, rstd});
@@ -61,16 +66,20 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     at::Tensor dweight;
     if (on_cuda(x)) {
       cuda_rms_norm_backward(dy, x, weight, rstd, dx);
-      if (train) dweight = (dy.to(at::kFloat) * x.to(at::kFloat) * rstd.unsqueeze(1)).sum(0).to(weight.scalar_type());
+      if (train)
+        dweight = (dy.to(at::kFloat) * x.to(at::kFloat) * rstd.unsqueeze(1))
+                      .sum(0)
+                      .to(weight.scalar_type());
       return {dx, dweight, {}};
     }
     const int64_t width = x.size(1);
     at::Tensor normed = train ? at::empty_like(x) : at::Tensor();
     for_rows(x.size(0), [&](int64_t first, int64_t rows) {
-      cpu_kernels().rms_norm_backward(dy.const_data_ptr<float>() + first * width, x.const_data_ptr<float>() + first * width,
-                                      weight.const_data_ptr<float>(), rstd.const_data_ptr<float>() + first, rows, width,
-                                      dx.data_ptr<float>() + first * width,
-                                      train ? normed.data_ptr<float>() + first * width : nullptr);
+      cpu_kernels().rms_norm_backward(
+          dy.const_data_ptr<float>() + first * width, x.const_data_ptr<float>() + first * width,
+          weight.const_data_ptr<float>(), rstd.const_data_ptr<float>() + first, rows, width,
+          dx.data_ptr<float>() + first * width,
+          train ? normed.data_ptr<float>() + first * width : nullptr);
     });
     if (train) dweight = chained_mm(at::ones({1, x.size(0)}, x.options()), normed).squeeze(0);
     return {dx, dweight, {}};
@@ -104,8 +113,8 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
     } else {
       for_rows(gate_up.size(0), [&](int64_t first, int64_t rows) {
         cpu_kernels().swiglu_backward(d_out.const_data_ptr<float>() + first * inner,
-                                      gate_up.const_data_ptr<float>() + first * 2 * inner, rows, inner,
-                                      d_gate_up.data_ptr<float>() + first * 2 * inner);
+                                      gate_up.const_data_ptr<float>() + first * 2 * inner, rows,
+                                      inner, d_gate_up.data_ptr<float>() + first * 2 * inner);
       });
     }
     return {d_gate_up};
@@ -113,7 +122,8 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
 };
 
 // out = x rotated by `direction` times the angle of each token's position.
-at::Tensor rotated(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions, int64_t heads, float direction) {
+at::Tensor rotated(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
+                   int64_t heads, float direction) {
   auto out = at::empty_like(x);
   if (on_cuda(x)) {
     cuda_rotary(x, table.cos, table.sin, positions, heads, direction, out);
@@ -153,12 +163,18 @@ class RotaryFunction : public torch::autograd::Function<RotaryFunction> {
   }
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
-    return {rotated(gradients[0].contiguous(), {saved[0], saved[1]}, saved[2], ctx->saved_data["heads"].toInt(), -1.0f), {}, {}, {}};
+    return {rotated(gradients[0].contiguous(), {saved[0], saved[1]}, saved[2],
+                    ctx->saved_data["heads"].toInt(), -1.0f),
+            {},
+            {},
+            {}};
   }
 };
 
-// The rounding of the published implementation: cos and sin in the dtype of x, products rounded in it.
-at::Tensor plain_rotary(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions, int64_t heads) {
+// The rounding of the published implementation: cos and sin in the dtype of x, products rounded in
+// it.
+at::Tensor plain_rotary(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
+                        int64_t heads) {
   const int64_t half = table.cos.size(1);
   const auto cos = at::index_select(table.cos, 0, positions).to(x.scalar_type()).unsqueeze(1);
   const auto sin = at::index_select(table.sin, 0, positions).to(x.scalar_type()).unsqueeze(1);
@@ -173,7 +189,8 @@ at::Tensor plain_rotary(const at::Tensor& x, const RotaryTable& table, const at:
 constexpr int64_t kLogitBytes = int64_t{256} << 20;
 
 // Fills the rows' nll and greedy and, when `gradient`, turns logits into their weighted gradient.
-void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights, bool gradient, CrossEntropy& out) {
+void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights,
+                  bool gradient, CrossEntropy& out) {
   auto &nll = out.nll, &greedy = out.greedy;
   if (path_of(logits) != Path::cpu_kernel) greedy.copy_(logits.argmax(1) == targets);
   switch (path_of(logits)) {
@@ -185,8 +202,9 @@ void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tenso
       float* data = logits.data_ptr<float>();
       at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
-          const auto token = cpu_kernels().softmax_nll(data + row * vocabulary, vocabulary, targets.const_data_ptr<int64_t>()[row],
-                                                       weights.const_data_ptr<float>()[row], gradient);
+          const auto token = cpu_kernels().softmax_nll(
+              data + row * vocabulary, vocabulary, targets.const_data_ptr<int64_t>()[row],
+              weights.const_data_ptr<float>()[row], gradient);
           nll.data_ptr<float>()[row] = token.nll;
           greedy.data_ptr<bool>()[row] = token.greedy;
         }
@@ -207,12 +225,16 @@ void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tenso
 
 class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& matrix,
-                               const Weight& head, const at::Tensor& targets, const at::Tensor& weights) {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& hidden,
+                               const at::Tensor& matrix, const Weight& head,
+                               const at::Tensor& targets, const at::Tensor& weights) {
     const bool train_hidden = hidden.requires_grad(), train_matrix = matrix.requires_grad();
     const int64_t rows = hidden.size(0), vocabulary = matrix.size(0);
-    const int64_t chunk = std::max<int64_t>(64, kLogitBytes / (vocabulary * static_cast<int64_t>(hidden.element_size())));
-    CrossEntropy all{{}, at::empty({rows}, hidden.options().dtype(at::kFloat)), at::empty({rows}, hidden.options().dtype(at::kBool))};
+    const int64_t chunk = std::max<int64_t>(
+        64, kLogitBytes / (vocabulary * static_cast<int64_t>(hidden.element_size())));
+    CrossEntropy all{{},
+                     at::empty({rows}, hidden.options().dtype(at::kFloat)),
+                     at::empty({rows}, hidden.options().dtype(at::kBool))};
     at::Tensor d_hidden = train_hidden ? at::empty_like(hidden) : at::Tensor();
     at::Tensor d_matrix;
     const Weight frozen = train_matrix ? Weight(matrix.detach()) : head;
@@ -221,10 +243,14 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
       const auto h = hidden.detach().narrow(0, first, count);
       auto logits = linear(h, frozen);
       CrossEntropy part{{}, all.nll.narrow(0, first, count), all.greedy.narrow(0, first, count)};
-      softmax_nll_(logits, targets.narrow(0, first, count), weights.narrow(0, first, count), train_hidden || train_matrix, part);
-      if (train_hidden) d_hidden.narrow(0, first, count).copy_(linear_input_gradient(logits, frozen));
+      softmax_nll_(logits, targets.narrow(0, first, count), weights.narrow(0, first, count),
+                   train_hidden || train_matrix, part);
+      if (train_hidden)
+        d_hidden.narrow(0, first, count).copy_(linear_input_gradient(logits, frozen));
       if (train_matrix) {
-        const auto part_gradient = path_of(logits) == Path::cpu_kernel ? chained_mm(logits.t(), h.contiguous()) : at::mm(logits.t(), h);
+        const auto part_gradient = path_of(logits) == Path::cpu_kernel
+                                       ? chained_mm(logits.t(), h.contiguous())
+                                       : at::mm(logits.t(), h);
         d_matrix = d_matrix.defined() ? d_matrix + part_gradient : part_gradient;
       }
     }
@@ -235,7 +261,9 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
-    const auto scaled = [&](const at::Tensor& g) { return g.defined() ? g * gradients[0].to(g.scalar_type()) : at::Tensor(); };
+    const auto scaled = [&](const at::Tensor& g) {
+      return g.defined() ? g * gradients[0].to(g.scalar_type()) : at::Tensor();
+    };
     return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}};
   }
 };
@@ -263,18 +291,22 @@ at::Tensor plain_swiglu(const at::Tensor& gate_up) {
   return at::silu(parts[0]) * parts[1];
 }
 
-at::Tensor rotary(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions, int64_t rotated_heads) {
-  base::check(rotated_heads * 2 * table.cos.size(1) <= x.size(1), "rotary is given rows with the rotated heads first");
+at::Tensor rotary(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
+                  int64_t rotated_heads) {
+  base::check(rotated_heads * 2 * table.cos.size(1) <= x.size(1),
+              "rotary is given rows with the rotated heads first");
   if (path_of(x) == Path::plain) return plain_rotary(x, table, positions, rotated_heads);
   return RotaryFunction::apply(x.contiguous(), table, positions, rotated_heads);
 }
 
-CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
-                                  const at::Tensor& weights) {
-  base::check(hidden.dim() == 2 && targets.size(0) == hidden.size(0) && weights.size(0) == hidden.size(0),
-              "linear_cross_entropy is given one target and one weight for each row");
+CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& head,
+                                  const at::Tensor& targets, const at::Tensor& weights) {
+  base::check(
+      hidden.dim() == 2 && targets.size(0) == hidden.size(0) && weights.size(0) == hidden.size(0),
+      "linear_cross_entropy is given one target and one weight for each row");
   base::check(!head.bias().defined(), "a vocabulary projection has no bias");
-  const auto out = CrossEntropyFunction::apply(hidden.contiguous(), head.matrix(), head, targets, weights);
+  const auto out =
+      CrossEntropyFunction::apply(hidden.contiguous(), head.matrix(), head, targets, weights);
   return {out[0], out[1], out[2]};
 }
 

@@ -21,10 +21,13 @@ at::Tensor pack(const at::Tensor& b) {
   auto packed = at::zeros({panels, depth, kPanel}, b.options());
   const int64_t whole = columns / kPanel;
   if (whole > 0) {
-    packed.narrow(0, 0, whole).copy_(b.narrow(1, 0, whole * kPanel).unflatten(1, {whole, kPanel}).permute({1, 0, 2}));
+    packed.narrow(0, 0, whole)
+        .copy_(b.narrow(1, 0, whole * kPanel).unflatten(1, {whole, kPanel}).permute({1, 0, 2}));
   }
   if (whole < panels) {
-    packed[whole].narrow(1, 0, columns - whole * kPanel).copy_(b.narrow(1, whole * kPanel, columns - whole * kPanel));
+    packed[whole]
+        .narrow(1, 0, columns - whole * kPanel)
+        .copy_(b.narrow(1, whole * kPanel, columns - whole * kPanel));
   }
   return packed;
 }
@@ -33,7 +36,8 @@ at::Tensor pack(const at::Tensor& b) {
 // cache together with one panel.
 constexpr int64_t kTaskRows = 14 * 12;
 
-at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t columns, const at::Tensor& bias) {
+at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t columns,
+                     const at::Tensor& bias) {
   const int64_t rows = a.size(0);
   auto c = at::empty({rows, columns}, a.options());
   if (rows == 0) return c;
@@ -51,13 +55,16 @@ at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t colu
   at::parallel_for(0, panels * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t block = task / panels, panel = task % panels;
-      kernels.gemm(tile, block * kTaskRows, std::min(rows, (block + 1) * kTaskRows), panel, panel + 1);
+      kernels.gemm(tile, block * kTaskRows, std::min(rows, (block + 1) * kTaskRows), panel,
+                   panel + 1);
     }
   });
   return c;
 }
 
-bool uses_kernel(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
+bool uses_kernel(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat;
+}
 bool uses_cublaslt(const at::Tensor& x) {
   return kHasCuda && x.is_cuda() && x.scalar_type() == at::kBFloat16;
 }
@@ -138,21 +145,29 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
 
 Weight::Weight(at::Tensor matrix, at::Tensor bias) : state_(std::make_shared<State>()) {
   base::check(matrix.dim() == 2, "a weight is a matrix [out, in]");
-  base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == matrix.size(0)), "a bias is [out]");
+  base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == matrix.size(0)),
+              "a bias is [out]");
   state_->matrix = std::move(matrix);
   state_->bias = std::move(bias);
 }
 
-const at::Tensor& Weight::matrix() const { return state_->matrix; }
-const at::Tensor& Weight::bias() const { return state_->bias; }
+const at::Tensor& Weight::matrix() const {
+  return state_->matrix;
+}
+const at::Tensor& Weight::bias() const {
+  return state_->bias;
+}
 
 at::Tensor linear(const at::Tensor& x, const Weight& weight) {
-  base::check(x.dim() == 2 && x.size(1) == weight.in_features(), "linear is given rows of in_features");
-  // Float32 on CUDA has no kernel of its own: ATen's product, in full float32 unless TF32 is asked for.
+  base::check(x.dim() == 2 && x.size(1) == weight.in_features(),
+              "linear is given rows of in_features");
+  // Float32 on CUDA has no kernel of its own: ATen's product, in full float32 unless TF32 is asked
+  // for.
   if (!uses_kernel(x) && !uses_cublaslt(x)) return plain_linear(x, weight.matrix(), weight.bias());
   const auto& bias = weight.bias();
   return LinearFunction::apply(x.stride(1) == 1 ? x : x.contiguous(), weight.matrix(),
-                               bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt, weight);
+                               bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt,
+                               weight);
 }
 
 at::Tensor linear_input_gradient(const at::Tensor& dy, const Weight& weight) {
@@ -165,7 +180,8 @@ at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& matrix, const at:
 }
 
 at::Tensor chained_mm(const at::Tensor& a, const at::Tensor& b) {
-  base::check(uses_kernel(a) && uses_kernel(b) && a.size(1) == b.size(0), "chained_mm is given float32 matrices");
+  base::check(uses_kernel(a) && uses_kernel(b) && a.size(1) == b.size(0),
+              "chained_mm is given float32 matrices");
   return packed_mm(a, pack(b), b.size(1), {});
 }
 

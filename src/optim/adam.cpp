@@ -13,12 +13,12 @@ namespace {
 
 // Coefficients of one problem's update, in float32 as the elements are.
 struct Update {
-  float scale;          // of the gradient (clipping)
+  float scale;  // of the gradient (clipping)
   float beta1, beta2;
-  float step_size;      // lr / (1 - beta1^t)
+  float step_size;        // lr / (1 - beta1^t)
   float root_correction;  // 1 / sqrt(1 - beta2^t)
   float epsilon;
-  float shrink;         // 1 - lr * weight_decay
+  float shrink;  // 1 - lr * weight_decay
 };
 
 Update make_update(const AdamOptions& o, double norm, double learning_rate, int64_t step) {
@@ -36,19 +36,22 @@ Update make_update(const AdamOptions& o, double norm, double learning_rate, int6
 
 // This file is compiled for the baseline processor: no fused multiply-add, so that vectorised and
 // left-over elements round alike.
-void update_range(const Update& u, const float* gradient, int64_t count, float* value, float* first, float* second) {
+void update_range(const Update& u, const float* gradient, int64_t count, float* value, float* first,
+                  float* second) {
   for (int64_t i = 0; i < count; ++i) {
     const float g = gradient[i] * u.scale;
     first[i] = u.beta1 * first[i] + (1 - u.beta1) * g;
     second[i] = u.beta2 * second[i] + (1 - u.beta2) * (g * g);
-    value[i] = value[i] - u.step_size * first[i] / (std::sqrt(second[i]) * u.root_correction + u.epsilon);
+    value[i] =
+        value[i] - u.step_size * first[i] / (std::sqrt(second[i]) * u.root_correction + u.epsilon);
   }
 }
 
 constexpr int64_t kNormBlock = 1 << 14;
 
-at::Tensor update_with_aten(const Update& u, const at::Tensor& gradient, const at::Tensor& decay_mask, at::Tensor& value,
-                            at::Tensor& first, at::Tensor& second) {
+at::Tensor update_with_aten(const Update& u, const at::Tensor& gradient,
+                            const at::Tensor& decay_mask, at::Tensor& value, at::Tensor& first,
+                            at::Tensor& second) {
   const auto g = gradient * u.scale;
   first.mul_(u.beta1).add_(g * (1 - u.beta1));
   second.mul_(u.beta2).add_(g * g * (1 - u.beta2));
@@ -66,7 +69,8 @@ void AdamOptions::fields(base::Fields& f) {
   f.add("clip", clip, {.help = "gradient norm clip of each problem; 0 for none", .min = 0});
 }
 
-std::vector<float> adam_step(AdamProblems& problems, const at::Tensor& gradient, const std::vector<double>& learning_rates,
+std::vector<float> adam_step(AdamProblems& problems, const at::Tensor& gradient,
+                             const std::vector<double>& learning_rates,
                              const AdamOptions& options) {
   const auto count = static_cast<int64_t>(problems.steps.size());
   base::check(gradient.sizes() == problems.values.sizes() && gradient.scalar_type() == at::kFloat,
@@ -77,12 +81,14 @@ std::vector<float> adam_step(AdamProblems& problems, const at::Tensor& gradient,
   std::vector<float> norms(static_cast<size_t>(count));
   at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      const int64_t first = problems.offsets[p] * d, size = (problems.offsets[p + 1] - problems.offsets[p]) * d;
+      const int64_t first = problems.offsets[p] * d,
+                    size = (problems.offsets[p + 1] - problems.offsets[p]) * d;
       const float* own = g.const_data_ptr<float>() + first;
       const double norm = std::sqrt(fixed_order_dot(own, own, size));
       norms[p] = static_cast<float>(norm);
       const auto update = make_update(options, norm, learning_rates[p], ++problems.steps[p]);
-      update_range(update, own, size, problems.values.data_ptr<float>() + first, problems.first.data_ptr<float>() + first,
+      update_range(update, own, size, problems.values.data_ptr<float>() + first,
+                   problems.first.data_ptr<float>() + first,
                    problems.second.data_ptr<float>() + first);
     }
   });
@@ -90,7 +96,8 @@ std::vector<float> adam_step(AdamProblems& problems, const at::Tensor& gradient,
 }
 
 std::vector<float> plain_adam_step(AdamProblems& problems, const at::Tensor& gradient,
-                                   const std::vector<double>& learning_rates, const AdamOptions& options) {
+                                   const std::vector<double>& learning_rates,
+                                   const AdamOptions& options) {
   std::vector<float> norms;
   for (size_t p = 0; p < problems.steps.size(); ++p) {
     const int64_t first = problems.offsets[p], rows = problems.offsets[p + 1] - first;
@@ -120,8 +127,8 @@ double fixed_order_norm(const at::Tensor& flat) {
   return std::sqrt(total);
 }
 
-float adamw_step(at::Tensor& values, const at::Tensor& gradient, const at::Tensor& decay_mask, AdamWState& state,
-                 double learning_rate, const AdamOptions& options) {
+float adamw_step(at::Tensor& values, const at::Tensor& gradient, const at::Tensor& decay_mask,
+                 AdamWState& state, double learning_rate, const AdamOptions& options) {
   const double norm = fixed_order_norm(gradient);
   const auto update = make_update(options, norm, learning_rate, ++state.steps);
   if (!values.is_cpu()) {

@@ -8,6 +8,7 @@
 
 namespace preimage::optim {
 
-std::vector<double> cuda_segment_dot(const at::Tensor& a, const at::Tensor& b, const std::vector<int64_t>& offsets);
+std::vector<double> cuda_segment_dot(const at::Tensor& a, const at::Tensor& b,
+                                     const std::vector<int64_t>& offsets);
 
 }  // namespace preimage::optim

@@ -14,12 +14,15 @@ double fixed_order_dot(const float* a, const float* b, int64_t count) {
     for (int64_t k = 0; k < 8; ++k) lanes[k] += static_cast<double>(a[i + k]) * b[i + k];
   }
   for (; i < count; ++i) lanes[i % 8] += static_cast<double>(a[i]) * b[i];
-  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+         ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
-std::vector<double> segment_dot(const at::Tensor& a, const at::Tensor& b, const std::vector<int64_t>& offsets) {
-  base::check(a.sizes() == b.sizes() && a.scalar_type() == at::kFloat && a.size(0) == offsets.back(),
-              "segment_dot is given float32 rows up to the last offset");
+std::vector<double> segment_dot(const at::Tensor& a, const at::Tensor& b,
+                                const std::vector<int64_t>& offsets) {
+  base::check(
+      a.sizes() == b.sizes() && a.scalar_type() == at::kFloat && a.size(0) == offsets.back(),
+      "segment_dot is given float32 rows up to the last offset");
   const auto x = a.contiguous(), y = b.contiguous();
   if (!a.is_cpu()) {
 #ifdef PREIMAGE_CUDA
@@ -32,8 +35,9 @@ std::vector<double> segment_dot(const at::Tensor& a, const at::Tensor& b, const 
   std::vector<double> out(static_cast<size_t>(segments));
   at::parallel_for(0, segments, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      out[p] = fixed_order_dot(x.const_data_ptr<float>() + offsets[p] * d, y.const_data_ptr<float>() + offsets[p] * d,
-                   (offsets[p + 1] - offsets[p]) * d);
+      out[p] = fixed_order_dot(x.const_data_ptr<float>() + offsets[p] * d,
+                               y.const_data_ptr<float>() + offsets[p] * d,
+                               (offsets[p + 1] - offsets[p]) * d);
     }
   });
   return out;

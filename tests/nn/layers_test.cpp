@@ -1,5 +1,5 @@
-// Each kernel against its plain ATen form within rounding, values and gradients; and bit for bit against
-// itself with other neighbours, another number of threads, another instruction set.
+// Each kernel against its plain ATen form within rounding, values and gradients; and bit for bit
+// against itself with other neighbours, another number of threads, another instruction set.
 #include "preimage/nn/layers.hpp"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,8 @@ namespace {
 at::Tensor random_tensor(at::IntArrayRef shape, const std::string& name, double scale = 1) {
   const base::RandomStream stream(7, name, "test");
   auto out = at::empty(shape, at::kFloat);
-  for (int64_t i = 0; i < out.numel(); ++i) out.data_ptr<float>()[i] = static_cast<float>(scale * stream.normal(i));
+  for (int64_t i = 0; i < out.numel(); ++i)
+    out.data_ptr<float>()[i] = static_cast<float>(scale * stream.normal(i));
   return out;
 }
 
@@ -37,7 +38,8 @@ std::vector<at::Tensor> gradients(const at::Tensor& out, const std::vector<at::T
 }
 
 TEST(Linear, AgreesWithAten) {
-  for (const auto& [rows, in, out] : std::vector<std::array<int64_t, 3>>{{1, 8, 5}, {17, 96, 33}, {200, 256, 768}, {33, 770, 31}}) {
+  for (const auto& [rows, in, out] : std::vector<std::array<int64_t, 3>>{
+           {1, 8, 5}, {17, 96, 33}, {200, 256, 768}, {33, 770, 31}}) {
     auto x = random_tensor({rows, in}, "x").requires_grad_();
     auto w = random_tensor({out, in}, "w", 0.1).requires_grad_();
     auto b = random_tensor({out}, "b").requires_grad_();
@@ -58,25 +60,42 @@ TEST(Linear, RowsDoNotDependOnTheBatchOrTheThreads) {
   EXPECT_TRUE(same_bits(all, linear(x, w)));
   EXPECT_TRUE(same_bits(back, linear_input_gradient(all, w)));
   for (const int64_t rows : {1, 2, 3, 5, 7, 13, 14, 15, 64}) {
-    EXPECT_TRUE(same_bits(all.narrow(0, 100, rows), linear(x.narrow(0, 100, rows).contiguous(), w))) << rows;
-    EXPECT_TRUE(same_bits(back.narrow(0, 100, rows), linear_input_gradient(all.narrow(0, 100, rows).contiguous(), w))) << rows;
+    EXPECT_TRUE(same_bits(all.narrow(0, 100, rows), linear(x.narrow(0, 100, rows).contiguous(), w)))
+        << rows;
+    EXPECT_TRUE(same_bits(back.narrow(0, 100, rows),
+                          linear_input_gradient(all.narrow(0, 100, rows).contiguous(), w)))
+        << rows;
   }
 }
 
 TEST(Kernels, EveryInstructionSetGivesTheSameBits) {
-  const auto x = random_tensor({29, 70}, "x"), w = random_tensor({2, 70, kPanel}, "w"), gate_up = random_tensor({29, 2 * 35}, "g", 20);
+  const auto x = random_tensor({29, 70}, "x"), w = random_tensor({2, 70, kPanel}, "w"),
+             gate_up = random_tensor({29, 2 * 35}, "g", 20);
   std::vector<at::Tensor> first;
   for (const auto* const* table = all_cpu_kernels(); *table; ++table) {
-    std::vector<at::Tensor> out = {at::zeros({29, 50}), at::zeros({29, 35}), at::zeros({29, 70}), at::zeros({29, 70}), at::zeros({29}), x.clone()};
-    GemmTile tile{.a = x.const_data_ptr<float>(), .a_row = 70, .a_col = 1, .packed = w.const_data_ptr<float>(), .bias = nullptr,
-                  .c = out[0].data_ptr<float>(), .c_row = 50, .depth = 70, .columns = 50, .accumulate = false};
+    std::vector<at::Tensor> out = {at::zeros({29, 50}), at::zeros({29, 35}), at::zeros({29, 70}),
+                                   at::zeros({29, 70}), at::zeros({29}),     x.clone()};
+    GemmTile tile{.a = x.const_data_ptr<float>(),
+                  .a_row = 70,
+                  .a_col = 1,
+                  .packed = w.const_data_ptr<float>(),
+                  .bias = nullptr,
+                  .c = out[0].data_ptr<float>(),
+                  .c_row = 50,
+                  .depth = 70,
+                  .columns = 50,
+                  .accumulate = false};
     (*table)->gemm(tile, 0, 29, 0, 2);
     (*table)->swiglu(gate_up.const_data_ptr<float>(), 29, 35, out[1].data_ptr<float>());
-    (*table)->swiglu_backward(out[1].const_data_ptr<float>(), gate_up.const_data_ptr<float>(), 29, 35, out[2].data_ptr<float>());
-    (*table)->rms_norm(x.const_data_ptr<float>(), w.const_data_ptr<float>(), 1e-6f, 29, 70, out[3].data_ptr<float>(), out[4].data_ptr<float>());
-    for (int64_t row = 0; row < 29; ++row) (*table)->softmax_nll(out[5].data_ptr<float>() + row * 70, 70, row, 0.5f, true);
+    (*table)->swiglu_backward(out[1].const_data_ptr<float>(), gate_up.const_data_ptr<float>(), 29,
+                              35, out[2].data_ptr<float>());
+    (*table)->rms_norm(x.const_data_ptr<float>(), w.const_data_ptr<float>(), 1e-6f, 29, 70,
+                       out[3].data_ptr<float>(), out[4].data_ptr<float>());
+    for (int64_t row = 0; row < 29; ++row)
+      (*table)->softmax_nll(out[5].data_ptr<float>() + row * 70, 70, row, 0.5f, true);
     if (first.empty()) first = out;
-    for (size_t i = 0; i < out.size(); ++i) EXPECT_TRUE(same_bits(first[i], out[i])) << (*table)->name << " output " << i;
+    for (size_t i = 0; i < out.size(); ++i)
+      EXPECT_TRUE(same_bits(first[i], out[i])) << (*table)->name << " output " << i;
   }
 }
 
@@ -106,7 +125,8 @@ TEST(Rotary, TurnsBackToTheStart) {
   const auto angle = random_tensor({64, 4}, "angle");
   const RotaryTable table{angle.cos(), angle.sin()};
   const auto positions = at::arange(20, at::kLong);
-  auto x = random_tensor({20, 40}, "x").requires_grad_();  // 3 heads of 8 are turned, 16 columns copied
+  auto x =
+      random_tensor({20, 40}, "x").requires_grad_();  // 3 heads of 8 are turned, 16 columns copied
   const auto y = rotary(x, table, positions, 3);
   EXPECT_TRUE(same_bits(y.narrow(1, 24, 16), x.narrow(1, 24, 16)));
   EXPECT_LT(relative_error(y.narrow(1, 0, 24).norm(2, 1), x.narrow(1, 0, 24).norm(2, 1)), 1e-6);
@@ -117,7 +137,8 @@ TEST(Rotary, TurnsBackToTheStart) {
 TEST(CrossEntropy, NumericValuesOfTheReference) {
   // Reference test value 3: logits rows (2,0,1), (0,3,0), (1,1,1) with labels 0, 1, 2.
   const auto logits = at::tensor({2.f, 0.f, 1.f, 0.f, 3.f, 0.f, 1.f, 1.f, 1.f}).view({3, 3});
-  const auto out = linear_cross_entropy(logits, Weight(at::eye(3)), at::arange(3, at::kLong), at::full({3}, 1.0 / 3));
+  const auto out = linear_cross_entropy(logits, Weight(at::eye(3)), at::arange(3, at::kLong),
+                                        at::full({3}, 1.0 / 3));
   EXPECT_NEAR(out.nll[0].item<double>(), 0.407605964444, 1e-6);
   EXPECT_NEAR(out.nll[1].item<double>(), 0.094922956421, 1e-6);
   EXPECT_NEAR(out.nll[2].item<double>(), 1.098612288668, 1e-6);
@@ -134,7 +155,8 @@ TEST(CrossEntropy, AgreesWithAten) {
   const auto targets = at::arange(70, at::kLong) * 14;
   const auto weights = random_tensor({70}, "weights").abs();
   const auto ours = linear_cross_entropy(hidden, Weight(matrix), targets, weights);
-  const auto nll = -at::log_softmax(at::linear(hidden, matrix), 1).gather(1, targets.unsqueeze(1)).squeeze(1);
+  const auto nll =
+      -at::log_softmax(at::linear(hidden, matrix), 1).gather(1, targets.unsqueeze(1)).squeeze(1);
   EXPECT_LT(relative_error(ours.nll, nll), 1e-6);
   const auto g = torch::autograd::grad({ours.loss}, {hidden, matrix});
   const auto h = torch::autograd::grad({(nll * weights).sum()}, {hidden, matrix});
@@ -144,7 +166,9 @@ TEST(CrossEntropy, AgreesWithAten) {
 
 TEST(CrossEntropy, NanStaysNan) {
   auto hidden = at::full({2, 16}, std::nanf(""));
-  EXPECT_TRUE(std::isnan(linear_cross_entropy(hidden, Weight(random_tensor({40, 16}, "w")), at::zeros({2}, at::kLong), at::ones({2})).loss.item<float>()));
+  EXPECT_TRUE(std::isnan(linear_cross_entropy(hidden, Weight(random_tensor({40, 16}, "w")),
+                                              at::zeros({2}, at::kLong), at::ones({2}))
+                             .loss.item<float>()));
 }
 
 struct AttentionCase {
@@ -183,12 +207,15 @@ TEST(Attention, PrefillDecodeAndAnyBatchGiveTheSameBits) {
       const auto expected = all.narrow(0, first, length);
       EXPECT_TRUE(same_bits(expected, attention(own, heads, make_packing({length}, at::kCPU))));
       // Token by token over a cache, after a prefill of a third.
-      const LayerCache cache{at::zeros({1, longest + 5, width}), at::zeros({1, longest + 5, width})};
+      const LayerCache cache{at::zeros({1, longest + 5, width}),
+                             at::zeros({1, longest + 5, width})};
       const int64_t prefill = std::max<int64_t>(1, length / 3);
-      auto got = cached_attention(own.narrow(0, 0, prefill), heads, make_packing({prefill}, at::kCPU), cache, {{0}, {0}});
+      auto got = cached_attention(own.narrow(0, 0, prefill), heads,
+                                  make_packing({prefill}, at::kCPU), cache, {{0}, {0}});
       EXPECT_TRUE(same_bits(expected.narrow(0, 0, prefill), got));
       for (int64_t t = prefill; t < length; ++t) {
-        got = cached_attention(own.narrow(0, t, 1), heads, make_packing({1}, at::kCPU), cache, {{0}, {t}});
+        got = cached_attention(own.narrow(0, t, 1), heads, make_packing({1}, at::kCPU), cache,
+                               {{0}, {t}});
         EXPECT_TRUE(same_bits(expected.narrow(0, t, 1), got)) << t;
       }
     }

@@ -14,7 +14,8 @@ namespace {
 at::Tensor random_tensor(at::IntArrayRef shape, const std::string& name) {
   const base::RandomStream stream(3, name, "test");
   auto out = at::empty(shape, at::kFloat);
-  for (int64_t i = 0; i < out.numel(); ++i) out.data_ptr<float>()[i] = static_cast<float>(stream.normal(i));
+  for (int64_t i = 0; i < out.numel(); ++i)
+    out.data_ptr<float>()[i] = static_cast<float>(stream.normal(i));
   return out;
 }
 
@@ -45,9 +46,11 @@ TEST(Adam, NumericValuesOfTheReference) {
 }
 
 TEST(Adam, ClipsEachProblemByItsOwnNorm) {
-  // Reference test value 5: (3, 4) clipped to norm 1 is (0.6, 0.8); its neighbour (0.3, 0.4) is left.
+  // Reference test value 5: (3, 4) clipped to norm 1 is (0.6, 0.8); its neighbour (0.3, 0.4) is
+  // left.
   AdamProblems p{{0, 1, 2}, at::zeros({2, 2}), at::zeros({2, 2}), at::zeros({2, 2}), {0, 0}};
-  const auto norms = adam_step(p, at::tensor({3.f, 4.f, 0.3f, 0.4f}).view({2, 2}), {0.0, 0.0}, {.clip = 1});
+  const auto norms =
+      adam_step(p, at::tensor({3.f, 4.f, 0.3f, 0.4f}).view({2, 2}), {0.0, 0.0}, {.clip = 1});
   EXPECT_FLOAT_EQ(norms[0], 5);
   EXPECT_FLOAT_EQ(norms[1], 0.5);
   EXPECT_NEAR(p.first[0][0].item<float>(), 0.06, 1e-6);  // (1 - beta1) * 0.6
@@ -57,9 +60,11 @@ TEST(Adam, ClipsEachProblemByItsOwnNorm) {
 
 TEST(Adam, AgreesWithAtenAndDoesNotDependOnTheBatchOrTheThreads) {
   const std::vector<int64_t> rows = {3, 1, 8, 2};
-  auto all = make_problems(rows, 37), oracle = make_problems(rows, 37), threads = make_problems(rows, 37);
+  auto all = make_problems(rows, 37), oracle = make_problems(rows, 37),
+       threads = make_problems(rows, 37);
   auto alone = make_problems(rows, 37);  // its third problem is cut out below
-  AdamProblems third{{0, 8}, alone.values.narrow(0, 4, 8).clone(), at::zeros({8, 37}), at::zeros({8, 37}), {0}};
+  AdamProblems third{
+      {0, 8}, alone.values.narrow(0, 4, 8).clone(), at::zeros({8, 37}), at::zeros({8, 37}), {0}};
   for (int step = 0; step < 20; ++step) {
     const auto g = random_tensor({14, 37}, base::str("g", step));
     const std::vector<double> lr = {0.01, 0.02, 0.03 / (step + 1), 0.04};
@@ -78,7 +83,8 @@ TEST(Adam, AgreesWithAtenAndDoesNotDependOnTheBatchOrTheThreads) {
 TEST(AdamW, DecaysOnlyWhereAsked) {
   auto values = at::ones({4});
   AdamWState state{at::zeros({4}), at::zeros({4}), 0};
-  const auto norm = adamw_step(values, at::zeros({4}), at::tensor({1.f, 0.f, 1.f, 0.f}), state, 0.1, {.weight_decay = 0.5});
+  const auto norm = adamw_step(values, at::zeros({4}), at::tensor({1.f, 0.f, 1.f, 0.f}), state, 0.1,
+                               {.weight_decay = 0.5});
   EXPECT_EQ(norm, 0);
   EXPECT_FLOAT_EQ(values[0].item<float>(), 0.95);
   EXPECT_FLOAT_EQ(values[1].item<float>(), 1);

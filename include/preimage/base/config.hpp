@@ -19,8 +19,8 @@
 
 namespace preimage::base {
 
-// Identity fields decide what is computed: they are part of a run's hash. Placement fields (threads,
-// batch size, walltime) only decide how; they may differ between a run and its resume.
+// Identity fields decide what is computed: they are part of a run's hash. Placement fields
+// (threads, batch size, walltime) only decide how; they may differ between a run and its resume.
 enum class FieldRole { identity, placement };
 
 struct FieldInfo {
@@ -76,8 +76,8 @@ Fields fields_of(Config& config) {
 // What is wrong with a config, every error at once, in the order of the document.
 using ConfigErrors = std::vector<std::string>;
 
-// Fills the fields from an object; nested objects are groups. Unknown keys name the nearest valid one.
-// `text` is the source of `tree`, for line numbers; "" when there is none.
+// Fills the fields from an object; nested objects are groups. Unknown keys name the nearest valid
+// one. `text` is the source of `tree`, for line numbers; "" when there is none.
 ConfigErrors read_fields(Fields& fields, const Json& tree, const std::string& place,
                          const std::string& text = "");
 

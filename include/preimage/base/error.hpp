@@ -29,11 +29,21 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-inline Error data_error(const std::string& text) { return {ExitCode::bad_data, text}; }
-inline Error config_error(const std::string& text) { return {ExitCode::bad_config, text}; }
-inline Error io_error(const std::string& text) { return {ExitCode::io, text}; }
-inline Error unavailable_error(const std::string& text) { return {ExitCode::unavailable, text}; }
-inline Error stopped_error(const std::string& text) { return {ExitCode::stopped, text}; }
+inline Error data_error(const std::string& text) {
+  return {ExitCode::bad_data, text};
+}
+inline Error config_error(const std::string& text) {
+  return {ExitCode::bad_config, text};
+}
+inline Error io_error(const std::string& text) {
+  return {ExitCode::io, text};
+}
+inline Error unavailable_error(const std::string& text) {
+  return {ExitCode::unavailable, text};
+}
+inline Error stopped_error(const std::string& text) {
+  return {ExitCode::stopped, text};
+}
 
 // Throws ExitCode::bug unless `holds`: for promises between our own units, never for user input.
 void check(bool holds, std::string_view promise);

@@ -21,8 +21,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view b
 // fsync of a file (or folder) by name. ExitCode::io.
 void sync_path(const std::filesystem::path& path);
 
-// A file that only grows: a kill leaves at most one torn last line; an append that fails (disk full)
-// leaves the file as it was.
+// A file that only grows: a kill leaves at most one torn last line; an append that fails (disk
+// full) leaves the file as it was.
 class AppendFile {
  public:
   explicit AppendFile(const std::filesystem::path& path);  // creates it when missing

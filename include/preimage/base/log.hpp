@@ -13,10 +13,10 @@ enum class LogLevel { debug, info, warn, error };
 class Log {
  public:
   struct Options {
-    std::filesystem::path file;          // empty: no file
-    bool terminal = false;               // also to standard error, from `terminal_level` up
+    std::filesystem::path file;  // empty: no file
+    bool terminal = false;       // also to standard error, from `terminal_level` up
     LogLevel terminal_level = LogLevel::info;
-    std::string prefix;                  // "rank 3"
+    std::string prefix;  // "rank 3"
   };
   Log() = default;
   explicit Log(const Options& options);

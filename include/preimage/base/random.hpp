@@ -1,5 +1,5 @@
-// Counter-based random numbers: every draw is a pure function of (run seed, unit, purpose, element),
-// so the order of work, the number of ranks and a restart cannot change it.
+// Counter-based random numbers: every draw is a pure function of (run seed, unit, purpose,
+// element), so the order of work, the number of ranks and a restart cannot change it.
 // Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once
 
@@ -23,9 +23,9 @@ class RandomStream {
 
   // Random access: the same element always gives the same value.
   uint32_t bits(uint64_t element) const;
-  double uniform(uint64_t element) const;                   // [0, 1), 53 bits
-  double normal(uint64_t element) const;                    // standard normal, Box-Muller
-  uint64_t below(uint64_t bound, uint64_t element) const;   // [0, bound), unbiased (rejection)
+  double uniform(uint64_t element) const;                  // [0, 1), 53 bits
+  double normal(uint64_t element) const;                   // standard normal, Box-Muller
+  uint64_t below(uint64_t bound, uint64_t element) const;  // [0, bound), unbiased (rejection)
 
   // A permutation of 0..count-1 (Fisher-Yates).
   std::vector<int64_t> permutation(int64_t count) const;

@@ -29,12 +29,14 @@ class Model {
   virtual at::ScalarType dtype() const = 0;
   virtual at::Device device() const = 0;
 
-  // ids [tokens] int64 -> [tokens, d] in the model's dtype; differentiable where the table is trained.
+  // ids [tokens] int64 -> [tokens, d] in the model's dtype; differentiable where the table is
+  // trained.
   virtual at::Tensor embed(const at::Tensor& ids) const = 0;
   // Embeddings [tokens, d] of packed sequences -> final normed hidden states [tokens, d].
   // Differentiable in x; frozen weights get no gradient.
   virtual at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing) const = 0;
-  // The same for new tokens of sequences whose earlier tokens are in the cache; appends to it. No graph.
+  // The same for new tokens of sequences whose earlier tokens are in the cache; appends to it. No
+  // graph.
   virtual at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing, KvCache& cache,
                             const nn::CachePlaces& places) const = 0;
   virtual KvCache make_cache(int64_t rows, int64_t capacity) const = 0;
@@ -49,15 +51,17 @@ struct LoadOptions {
   at::Device device = at::kCPU;
 };
 
-// Loads a checkpoint folder: config, headers and memory are checked before the first weight is read.
-std::shared_ptr<const Model> load_model(const std::filesystem::path& folder, const LoadOptions& options);
+// Loads a checkpoint folder: config, headers and memory are checked before the first weight is
+// read.
+std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
+                                        const LoadOptions& options);
 
 // The tensors of a family: name and shape, in the order of the published files.
 using TensorList = std::vector<std::pair<std::string, std::vector<int64_t>>>;
 TensorList expected_tensors(const ModelConfig& config);
 
-// Builds a model from tensors given by name: of a checkpoint, or of a trainer's parameters (then the
-// model is differentiable in them). Each name is asked for once.
+// Builds a model from tensors given by name: of a checkpoint, or of a trainer's parameters (then
+// the model is differentiable in them). Each name is asked for once.
 using TensorSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
 std::shared_ptr<const Model> build_model(const ModelConfig& config, const TensorSource& source);
 

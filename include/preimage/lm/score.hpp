@@ -18,16 +18,18 @@ struct ScoreRequest {
 };
 
 struct Score {
-  std::vector<float> logprobs;        // natural log, one for each continuation token
-  std::vector<std::vector<std::pair<int64_t, float>>> top;  // the best at each place, when asked for
+  std::vector<float> logprobs;  // natural log, one for each continuation token
+  std::vector<std::vector<std::pair<int64_t, float>>>
+      top;  // the best at each place, when asked for
 };
 
 struct ScoreOptions {
-  int64_t batch_tokens = 4096;        // tokens put through the model at once
+  int64_t batch_tokens = 4096;  // tokens put through the model at once
   int64_t top = 0;
 };
 
 // In the order of the requests; a request's bits do not depend on the others.
-std::vector<Score> score(const Model& model, const std::vector<ScoreRequest>& requests, const ScoreOptions& options);
+std::vector<Score> score(const Model& model, const std::vector<ScoreRequest>& requests,
+                         const ScoreOptions& options);
 
 }  // namespace preimage::lm

@@ -1,5 +1,6 @@
-// Causal attention over packed sequences and over a cache, with grouped query heads. The keys of a row
-// are summed in fixed blocks by absolute position: prefill, decode and any batch give the same bits.
+// Causal attention over packed sequences and over a cache, with grouped query heads. The keys of a
+// row are summed in fixed blocks by absolute position: prefill, decode and any batch give the same
+// bits.
 #pragma once
 
 #include <vector>
@@ -10,9 +11,9 @@ namespace preimage::nn {
 
 struct HeadLayout {
   int64_t query_heads = 0;
-  int64_t kv_heads = 0;   // divides query_heads; head h reads kv head h / (query_heads / kv_heads)
+  int64_t kv_heads = 0;  // divides query_heads; head h reads kv head h / (query_heads / kv_heads)
   int64_t head_dim = 0;
-  double scale = 0;       // usually head_dim^-1/2
+  double scale = 0;  // usually head_dim^-1/2
   int64_t width() const { return (query_heads + 2 * kv_heads) * head_dim; }
 };
 
@@ -25,12 +26,12 @@ struct Packing {
   int64_t tokens() const { return offsets.back(); }
 };
 Packing make_packing(const std::vector<int64_t>& lengths, at::Device device);
-// [tokens] int64: the position of each token in its sequence, where sequence s starts at first[s] (at 0
-// when `first` is empty).
+// [tokens] int64: the position of each token in its sequence, where sequence s starts at first[s]
+// (at 0 when `first` is empty).
 at::Tensor packed_positions(const Packing& packing, const std::vector<int64_t>& first = {});
 
-// qkv [tokens, width()]: queries, keys, values of each token, already rotated -> [tokens, query_heads *
-// head_dim]. Every sequence is its own causal block. Differentiable.
+// qkv [tokens, width()]: queries, keys, values of each token, already rotated -> [tokens,
+// query_heads * head_dim]. Every sequence is its own causal block. Differentiable.
 at::Tensor attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing);
 at::Tensor plain_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing);
 

@@ -1,5 +1,5 @@
-// Row-independent matrix products: a row of the result has the same bits whatever other rows stand in
-// the batch, and whatever the number of threads.
+// Row-independent matrix products: a row of the result has the same bits whatever other rows stand
+// in the batch, and whatever the number of threads.
 #pragma once
 
 #include <memory>
@@ -8,9 +8,9 @@
 
 namespace preimage::nn {
 
-// A matrix [out, in] with an optional bias [out]. On the CPU in float32 it is packed for the kernel at
-// first use: once for the product, once for the gradient to the input. Copies share the packed forms.
-// A matrix that is trained is packed anew by making a new Weight each step.
+// A matrix [out, in] with an optional bias [out]. On the CPU in float32 it is packed for the kernel
+// at first use: once for the product, once for the gradient to the input. Copies share the packed
+// forms. A matrix that is trained is packed anew by making a new Weight each step.
 class Weight {
  public:
   Weight() = default;
@@ -28,8 +28,8 @@ class Weight {
   std::shared_ptr<State> state_;
 };
 
-// x [rows, in] -> [rows, out], in the dtype of x (which must be the weight's). Differentiable in x, and
-// in matrix and bias where they require a gradient.
+// x [rows, in] -> [rows, out], in the dtype of x (which must be the weight's). Differentiable in x,
+// and in matrix and bias where they require a gradient.
 at::Tensor linear(const at::Tensor& x, const Weight& weight);
 
 // dy [rows, out] -> dy W [rows, in]: the gradient to the input, no graph.

@@ -73,8 +73,8 @@ Tokenizer load_tokenizer(const std::filesystem::path& folder);
 Tokenizer parse_tokenizer(std::string_view json, const std::string& place);
 
 // Text of a growing sequence of ids, piece by piece: the pieces joined equal decode() of all ids. A
-// piece is held back while it ends inside a character. (Exception: where a tokenizer writes bytes as
-// <0xXX>, an ill-formed run of them is only known at its end and may come out differently.) The
+// piece is held back while it ends inside a character. (Exception: where a tokenizer writes bytes
+// as <0xXX>, an ill-formed run of them is only known at its end and may come out differently.) The
 // tokenizer must outlive it.
 class StreamDecoder {
  public:

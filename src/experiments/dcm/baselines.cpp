@@ -13,7 +13,8 @@ namespace preimage::dcm {
 namespace {
 
 std::string filled(std::string text, const std::string& placeholder, const std::string& value) {
-  for (size_t at = text.find(placeholder); at != std::string::npos; at = text.find(placeholder, at + value.size())) {
+  for (size_t at = text.find(placeholder); at != std::string::npos;
+       at = text.find(placeholder, at + value.size())) {
     text.replace(at, placeholder.size(), value);
   }
   return text;
@@ -30,7 +31,8 @@ struct Collector {
   std::vector<lm::ScoreRequest> requests;
   std::vector<Draw> draws;
 
-  void add(size_t slot, const Pair& pair, bool question, BaselineRow row, lm::ScoreRequest request) {
+  void add(size_t slot, const Pair& pair, bool question, BaselineRow row,
+           lm::ScoreRequest request) {
     const auto& ids = question ? pair.question_ids : pair.answer_ids;
     request.continuation = ids;
     row.pair_index = pair.index, row.pair_id = pair.id;
@@ -44,7 +46,8 @@ struct Collector {
   void random(size_t slot, const Pair& pair, bool question) {
     for (int64_t draw = 0; draw < in.config.baseline_draws; ++draw) {
       // Draws count from -1 downwards: no restart shares a stream with a baseline.
-      const auto c = start_vectors({in.config.init, in.config.init_sigma, in.seed}, pair, in.config.k, -1 - draw, in.statistics, in.vocabulary);
+      const auto c = start_vectors({in.config.init, in.config.init_sigma, in.seed}, pair,
+                                   in.config.k, -1 - draw, in.statistics, in.vocabulary);
       const int64_t mode = question ? in.vocabulary.mode_question : in.vocabulary.mode_answer;
       add(slot, pair, question, {.kind = "random", .draw = draw},
           {.embeddings = at::cat({in.statistics.table[mode].unsqueeze(0), c})});
@@ -52,29 +55,39 @@ struct Collector {
   }
 
   void single(size_t slot, const Pair& pair, bool question) {
-    const base::RandomStream stream(in.seed, base::str("pair ", pair.id), question ? "single question" : "single answer");
+    const base::RandomStream stream(in.seed, base::str("pair ", pair.id),
+                                    question ? "single question" : "single answer");
     for (int64_t draw = 0; draw < in.config.baseline_draws; ++draw) {
-      const int64_t id = in.vocabulary.plain_ids[stream.below(in.vocabulary.plain_ids.size(), static_cast<uint64_t>(draw))];
-      add(slot, pair, question, {.kind = "single", .draw = draw, .prompt = in.tokenizer.decode({id})}, {.prompt = {id}});
+      const int64_t id =
+          in.vocabulary
+              .plain_ids[stream.below(in.vocabulary.plain_ids.size(), static_cast<uint64_t>(draw))];
+      add(slot, pair, question,
+          {.kind = "single", .draw = draw, .prompt = in.tokenizer.decode({id})}, {.prompt = {id}});
     }
   }
 
-  void text(size_t slot, const Pair& pair, bool question, const char* kind, const std::string& prompt) {
+  void text(size_t slot, const Pair& pair, bool question, const char* kind,
+            const std::string& prompt) {
     auto ids = in.tokenizer.encode(prompt, {.parse_special = false});
     const auto longest = in.model.config().max_position_embeddings;
     const auto n = static_cast<int64_t>((question ? pair.question_ids : pair.answer_ids).size());
-    if (ids.empty() || static_cast<int64_t>(ids.size()) + n > longest) return;  // the column stays NaN
+    if (ids.empty() || static_cast<int64_t>(ids.size()) + n > longest)
+      return;  // the column stays NaN
     add(slot, pair, question, {.kind = kind, .prompt = prompt}, {.prompt = std::move(ids)});
   }
 
   void pair(size_t slot, const Pair& pair) {
     const auto& t = in.config.templates;
-    for (const bool question : {true, false}) random(slot, pair, question), single(slot, pair, question);
+    for (const bool question : {true, false})
+      random(slot, pair, question), single(slot, pair, question);
     text(slot, pair, true, "full", filled(t.question_from_answer, "{answer}", pair.answer));
     text(slot, pair, false, "full", filled(t.answer_from_question, "{question}", pair.question));
-    if (in.vocabulary.bos >= 0) add(slot, pair, true, {.kind = "full_bos", .prompt = "BOS"}, {.prompt = {in.vocabulary.bos}});
+    if (in.vocabulary.bos >= 0)
+      add(slot, pair, true, {.kind = "full_bos", .prompt = "BOS"}, {.prompt = {in.vocabulary.bos}});
     if (!pair.context.empty()) {
-      text(slot, pair, false, "full_passage", filled(filled(t.answer_from_passage, "{passage}", pair.context), "{question}", pair.question));
+      text(slot, pair, false, "full_passage",
+           filled(filled(t.answer_from_passage, "{passage}", pair.context), "{question}",
+                  pair.question));
     }
   }
 };
@@ -88,22 +101,30 @@ struct Mean {
 
 base::Json to_json(const Baselines& b) {
   base::Json out;
-  const auto put = [&](const char* key, double value) { out[key] = std::isfinite(value) ? base::Json(value) : base::Json(); };
-  put("random_q", b.random_q), put("random_a", b.random_a), put("full_q", b.full_q), put("full_q_bos", b.full_q_bos);
-  put("full_a", b.full_a), put("full_a_passage", b.full_a_passage), put("single_q", b.single_q), put("single_a", b.single_a);
+  const auto put = [&](const char* key, double value) {
+    out[key] = std::isfinite(value) ? base::Json(value) : base::Json();
+  };
+  put("random_q", b.random_q), put("random_a", b.random_a), put("full_q", b.full_q),
+      put("full_q_bos", b.full_q_bos);
+  put("full_a", b.full_a), put("full_a_passage", b.full_a_passage), put("single_q", b.single_q),
+      put("single_a", b.single_a);
   return out;
 }
 
 Baselines baselines_from_json(const base::Json& json) {
-  const auto get = [&](const char* key) { return json.at(key).is_null() ? none : json.at(key).get<double>(); };
-  return {get("random_q"), get("random_a"), get("full_q"), get("full_q_bos"),
-          get("full_a"), get("full_a_passage"), get("single_q"), get("single_a")};
+  const auto get = [&](const char* key) {
+    return json.at(key).is_null() ? none : json.at(key).get<double>();
+  };
+  return {get("random_q"), get("random_a"),       get("full_q"),   get("full_q_bos"),
+          get("full_a"),   get("full_a_passage"), get("single_q"), get("single_a")};
 }
 
-std::vector<PairBaselines> measure_baselines(const BaselineInputs& inputs, const std::vector<const Pair*>& pairs) {
+std::vector<PairBaselines> measure_baselines(const BaselineInputs& inputs,
+                                             const std::vector<const Pair*>& pairs) {
   Collector collector{inputs, {}, {}};
   for (size_t i = 0; i < pairs.size(); ++i) collector.pair(i, *pairs[i]);
-  const auto scores = lm::score(inputs.model, collector.requests, {.batch_tokens = inputs.config.batch_tokens});
+  const auto scores =
+      lm::score(inputs.model, collector.requests, {.batch_tokens = inputs.config.batch_tokens});
 
   std::vector<PairBaselines> out(pairs.size());
   std::vector<std::map<std::string, Mean>> means(pairs.size());
@@ -114,15 +135,18 @@ std::vector<PairBaselines> measure_baselines(const BaselineInputs& inputs, const
     const auto n = static_cast<double>(draw.row.n);
     draw.row.loss = nats / n;
     const bool eos = inputs.vocabulary.eos >= 0;
-    draw.row.loss_without_eos = !eos ? draw.row.loss : n > 1 ? (nats + scores[i].logprobs.back()) / (n - 1) : none;
+    draw.row.loss_without_eos = !eos    ? draw.row.loss
+                                : n > 1 ? (nats + scores[i].logprobs.back()) / (n - 1)
+                                        : none;
     auto& mean = means[draw.pair][draw.row.kind + "/" + draw.row.target];
     mean.sum += draw.row.loss, mean.count += 1;
     out[draw.pair].rows.push_back(std::move(draw.row));
   }
   for (size_t i = 0; i < pairs.size(); ++i) {
     auto& m = means[i];
-    out[i].means = {m["random/question"].value(), m["random/answer"].value(), m["full/question"].value(),
-                    m["full_bos/question"].value(), m["full/answer"].value(), m["full_passage/answer"].value(),
+    out[i].means = {m["random/question"].value(), m["random/answer"].value(),
+                    m["full/question"].value(),   m["full_bos/question"].value(),
+                    m["full/answer"].value(),     m["full_passage/answer"].value(),
                     m["single/question"].value(), m["single/answer"].value()};
   }
   return out;

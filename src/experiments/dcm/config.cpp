@@ -271,7 +271,8 @@ base::ConfigErrors DcmConfig::check() const {
     std::move(more.begin(), more.end(), std::back_inserter(errors));
   };
   if (data.path.empty() && data.kind != "arithmetic") {
-    errors.push_back("\"dcm.data.path\": found nothing, expected the file of data.kind " + data.kind);
+    errors.push_back("\"dcm.data.path\": found nothing, expected the file of data.kind " +
+                     data.kind);
   }
   if (mode_question.empty() || mode_answer.empty() || mode_question == mode_answer) {
     errors.push_back("\"dcm.mode_question\", \"dcm.mode_answer\": found " +

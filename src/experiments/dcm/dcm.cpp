@@ -19,18 +19,21 @@ std::vector<std::string> files_of(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const auto extension = entry.path().extension();
-    if (entry.is_regular_file() && (extension == ".safetensors" || extension == ".json")) out.push_back(entry.path());
+    if (entry.is_regular_file() && (extension == ".safetensors" || extension == ".json"))
+      out.push_back(entry.path());
   }
   std::sort(out.begin(), out.end());
   return out;
 }
 
-// Operations of one evaluation with its gradient to the inputs (dcm.md section 13, by the same count):
-// 4 N a position, 4 V d a predicted token, 12 L heads head_dim T^2 a sequence.
+// Operations of one evaluation with its gradient to the inputs (dcm.md section 13, by the same
+// count): 4 N a position, 4 V d a predicted token, 12 L heads head_dim T^2 a sequence.
 double flop_of_step(const lm::ModelConfig& m, double positions, double predicted, double squares) {
   const auto embedding = static_cast<double>(m.vocab_size * m.hidden_size);
-  const double linear = static_cast<double>(m.parameters()) - embedding * (m.tied_embeddings ? 1 : 2);
-  return 4 * linear * positions + 4 * embedding * predicted + 12 * static_cast<double>(m.layers * m.query_heads * m.head_dim) * squares;
+  const double linear =
+      static_cast<double>(m.parameters()) - embedding * (m.tied_embeddings ? 1 : 2);
+  return 4 * linear * positions + 4 * embedding * predicted +
+         12 * static_cast<double>(m.layers * m.query_heads * m.head_dim) * squares;
 }
 
 }  // namespace
@@ -64,9 +67,11 @@ run::Estimate Dcm::estimate() {
   const auto add_stage = [&](int64_t count, int64_t k, double restarts) {
     for (int64_t i = 0; i < count; ++i) {
       const auto& pair = pairs[static_cast<size_t>(i)];
-      const auto q = static_cast<double>(pair.question_ids.size()), a = static_cast<double>(pair.answer_ids.size());
+      const auto q = static_cast<double>(pair.question_ids.size()),
+                 a = static_cast<double>(pair.answer_ids.size());
       const double positions = 2 * static_cast<double>(k) + q + a;
-      const double squares = std::pow(static_cast<double>(k) + q, 2) + std::pow(static_cast<double>(k) + a, 2);
+      const double squares =
+          std::pow(static_cast<double>(k) + q, 2) + std::pow(static_cast<double>(k) + a, 2);
       out.model_calls += 2 * steps * restarts;
       out.tokens += positions * steps * restarts;
       out.flop += flop_of_step(model, positions, q + a, squares) * steps * restarts;
@@ -74,25 +79,32 @@ run::Estimate Dcm::estimate() {
     out.units += count;
   };
   const auto count = static_cast<int64_t>(pairs.size());
-  const double restarts = config_.restart_policy == "all" ? static_cast<double>(config_.restarts) : 1;
+  const double restarts =
+      config_.restart_policy == "all" ? static_cast<double>(config_.restarts) : 1;
   add_stage(count, config_.k, 0);  // the baselines are a negligible share
   if (config_.has_stage("single")) add_stage(count, config_.k, restarts);
   if (config_.has_stage("joint")) add_stage(count, config_.k, restarts);
   if (config_.has_stage("ksweep")) {
     for (const int64_t k : config_.k_sweep) {
-      if (k != config_.k || !config_.has_stage("joint")) add_stage(config_.k_sweep_pairs > 0 ? config_.k_sweep_pairs : count, k, restarts);
+      if (k != config_.k || !config_.has_stage("joint"))
+        add_stage(config_.k_sweep_pairs > 0 ? config_.k_sweep_pairs : count, k, restarts);
     }
   }
   if (config_.has_stage("paraphrase")) add_stage(count, config_.k, restarts);
-  // Saved per position and layer with frozen weights: two norm inputs, q k v, attention output, gate, up
-  // and their product; then logits of one chunk.
+  // Saved per position and layer with frozen weights: two norm inputs, q k v, attention output,
+  // gate, up and their product; then logits of one chunk.
   const double element = config_.model.dtype == "bfloat16" ? 2 : 4;
   const double per_position = static_cast<double>(
-      model.layers * (4 * model.hidden_size + (model.query_heads + 2 * model.kv_heads) * model.head_dim * 2 + 3 * model.intermediate_size));
+      model.layers *
+      (4 * model.hidden_size + (model.query_heads + 2 * model.kv_heads) * model.head_dim * 2 +
+       3 * model.intermediate_size));
   const auto dtype = config_.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  out.bytes_per_worker = lm::weight_bytes(model, {dtype, at::kCPU}) + element * per_position * static_cast<double>(config_.batch_tokens);
+  out.bytes_per_worker = lm::weight_bytes(model, {dtype, at::kCPU}) +
+                         element * per_position * static_cast<double>(config_.batch_tokens);
   out.notes = config_.notes();
-  if (config_.restart_policy == "failures") out.notes.push_back("one restart for each unit is counted; failed ones add up to " + std::to_string(config_.restarts - 1) + " more");
+  if (config_.restart_policy == "failures")
+    out.notes.push_back("one restart for each unit is counted; failed ones add up to " +
+                        std::to_string(config_.restarts - 1) + " more");
   return out;
 }
 
@@ -104,13 +116,15 @@ std::unique_ptr<run::Search> Dcm::make_search(run::Context& context) {
   const auto dtype = config_.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   auto model = lm::load_model(config_.model.dir, {dtype, context.device()});
   auto statistics = table_statistics(*model);
-  const auto ids = at::tensor({vocabulary.mode_question, vocabulary.mode_answer}, at::kLong).to(context.device());
+  const auto ids = at::tensor({vocabulary.mode_question, vocabulary.mode_answer}, at::kLong)
+                       .to(context.device());
   auto modes = model->embed(ids).detach();
   if (context.world().root()) {
     for (const auto& note : config_.notes()) context.log().info(note);
   }
-  auto setup = std::make_shared<const Setup>(Setup{config_, context.seed(), std::move(tokenizer), std::move(vocabulary), std::move(pairs),
-                                                   std::move(model), std::move(statistics), std::move(modes)});
+  auto setup = std::make_shared<const Setup>(
+      Setup{config_, context.seed(), std::move(tokenizer), std::move(vocabulary), std::move(pairs),
+            std::move(model), std::move(statistics), std::move(modes)});
   return std::make_unique<DcmSearch>(context, std::move(setup));
 }
 

@@ -9,7 +9,9 @@ namespace preimage::dcm {
 class Dcm : public run::Experiment {
  public:
   std::string name() const override { return "dcm"; }
-  std::string description() const override { return "K soft vectors from which a question and its answer can both be read"; }
+  std::string description() const override {
+    return "K soft vectors from which a question and its answer can both be read";
+  }
   void fields(base::Fields& fields) override { config_.fields(fields); }
   base::ConfigErrors check() override;
   std::vector<std::string> identity_files() const override;

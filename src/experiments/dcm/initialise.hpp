@@ -20,13 +20,13 @@ struct TableStatistics {
 TableStatistics table_statistics(const lm::Model& model);
 
 struct StartOptions {
-  std::string init;        // gauss | gauss-rms | vocab | mean | text
-  double sigma = 0.02;     // gauss
+  std::string init;     // gauss | gauss-rms | vocab | mean | text
+  double sigma = 0.02;  // gauss
   uint64_t seed = 0;
 };
 
-// c [K, d] float32. Element (k, j) of restart r of a pair is a function of (seed, pair, r, init) alone, so
-// a start with more slots begins with those of a smaller one.
+// c [K, d] float32. Element (k, j) of restart r of a pair is a function of (seed, pair, r, init)
+// alone, so a start with more slots begins with those of a smaller one.
 at::Tensor start_vectors(const StartOptions& options, const Pair& pair, int64_t k, int64_t restart,
                          const TableStatistics& statistics, const Vocabulary& vocabulary);
 

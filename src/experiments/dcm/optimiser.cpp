@@ -31,8 +31,8 @@ struct Optimiser::Active {
 
 // Where everything lies in the packed batch; made anew when problems come or go.
 struct Optimiser::Layout {
-  // The rows of one target of one side of some problems: a problem stands in a group at most once, so
-  // that adding its gradient has no order.
+  // The rows of one target of one side of some problems: a problem stands in a group at most once,
+  // so that adding its gradient has no order.
   struct Group {
     size_t side;
     at::Tensor positions;  // rows of the inputs that hold content vectors
@@ -44,14 +44,15 @@ struct Optimiser::Layout {
     int64_t first, count;
   };
   nn::Packing packing;
-  at::Tensor fixed;        // [tokens, d]: embeddings of modes and targets; rows of content are zero
+  at::Tensor fixed;  // [tokens, d]: embeddings of modes and targets; rows of content are zero
   std::vector<Group> groups;
-  at::Tensor predicted;    // rows of the hidden states that predict a token
+  at::Tensor predicted;  // rows of the hidden states that predict a token
   at::Tensor targets, weights;
   std::vector<Span> spans;
 };
 
-Optimiser::Optimiser(std::shared_ptr<const lm::Model> model, at::Tensor modes, OptimiserOptions options)
+Optimiser::Optimiser(std::shared_ptr<const lm::Model> model, at::Tensor modes,
+                     OptimiserOptions options)
     : model_(std::move(model)), modes_(std::move(modes)), options_(std::move(options)) {
   mean_square_ = model_->embedding_table().to(at::kDouble).square().mean().item<double>();
 }
@@ -75,12 +76,17 @@ int64_t Optimiser::tokens() const {
   return sum;
 }
 
-bool Optimiser::empty() const { return active_.empty(); }
+bool Optimiser::empty() const {
+  return active_.empty();
+}
 
 void Optimiser::add(Problem problem) {
-  base::check(problem.sides.size() == 1 || problem.sides.size() == 2, "a problem has one side or two");
+  base::check(problem.sides.size() == 1 || problem.sides.size() == 2,
+              "a problem has one side or two");
   const auto initial = problem.initial.to(model_->device(), at::kFloat);
-  const auto append = [&](at::Tensor& all, const at::Tensor& rows) { all = all.defined() ? at::cat({all, rows}) : rows.clone(); };
+  const auto append = [&](at::Tensor& all, const at::Tensor& rows) {
+    all = all.defined() ? at::cat({all, rows}) : rows.clone();
+  };
   if (active_.empty()) state_ = {{0}, {}, {}, {}, {}};
   append(state_.values, initial);
   append(state_.first, at::zeros_like(initial));
@@ -115,8 +121,10 @@ void Optimiser::lay_out() {
         const int64_t k = active_[p]->k(), n = static_cast<int64_t>(target.ids.size());
         lengths.push_back(k + n);
         mode_rows.push_back(row), mode_ids.push_back(problem.sides[s].mode);
-        for (int64_t i = 0; i < k; ++i) positions.push_back(row + 1 + i), c_rows.push_back(state_.offsets[p] + i);
-        for (int64_t i = 0; i + 1 < n; ++i) fixed_rows.push_back(row + 1 + k + i), fixed_ids.push_back(target.ids[i]);
+        for (int64_t i = 0; i < k; ++i)
+          positions.push_back(row + 1 + i), c_rows.push_back(state_.offsets[p] + i);
+        for (int64_t i = 0; i + 1 < n; ++i)
+          fixed_rows.push_back(row + 1 + k + i), fixed_ids.push_back(target.ids[i]);
         if (t == 0) l.spans.push_back({p, s, static_cast<int64_t>(targets.size()), n});
         for (int64_t i = 0; i < n; ++i) {
           predicted.push_back(row + k + i);  // rows K .. K + n - 1 predict y_1 .. y_n
@@ -125,14 +133,19 @@ void Optimiser::lay_out() {
         }
         row += k + n;
       }
-      if (!positions.empty()) l.groups.push_back({s, at::tensor(positions, at::kLong).to(device), at::tensor(c_rows, at::kLong).to(device)});
+      if (!positions.empty())
+        l.groups.push_back({s, at::tensor(positions, at::kLong).to(device),
+                            at::tensor(c_rows, at::kLong).to(device)});
     }
   }
-  const auto index = [&](const std::vector<int64_t>& v) { return at::tensor(v, at::kLong).to(device); };
+  const auto index = [&](const std::vector<int64_t>& v) {
+    return at::tensor(v, at::kLong).to(device);
+  };
   l.packing = nn::make_packing(lengths, device);
   l.fixed = at::zeros({row, modes_.size(1)}, modes_.options());
   l.fixed.index_copy_(0, index(mode_rows), modes_.index_select(0, index(mode_ids)));
-  if (!fixed_rows.empty()) l.fixed.index_copy_(0, index(fixed_rows), model_->embed(index(fixed_ids)));
+  if (!fixed_rows.empty())
+    l.fixed.index_copy_(0, index(fixed_rows), model_->embed(index(fixed_ids)));
   l.predicted = index(predicted);
   l.targets = index(targets);
   l.weights = at::tensor(weights, at::kFloat).to(device);
@@ -152,10 +165,12 @@ void Optimiser::evaluate_and_update() {
   const auto& l = *layout_;
   const auto content = state_.values.to(model_->dtype());
   auto inputs = l.fixed.clone();
-  for (const auto& group : l.groups) inputs.index_copy_(0, group.positions, content.index_select(0, group.c_rows));
+  for (const auto& group : l.groups)
+    inputs.index_copy_(0, group.positions, content.index_select(0, group.c_rows));
   inputs.requires_grad_();
   const auto hidden = model_->hidden(inputs, l.packing);
-  const auto loss = nn::linear_cross_entropy(hidden.index_select(0, l.predicted), model_->head(), l.targets, l.weights);
+  const auto loss = nn::linear_cross_entropy(hidden.index_select(0, l.predicted), model_->head(),
+                                             l.targets, l.weights);
   record(loss.nll.to(at::kCPU), loss.greedy.to(at::kCPU));
   if (std::all_of(active_.begin(), active_.end(), [](const auto& a) { return a->done; })) return;
   const auto d_inputs = torch::autograd::grad({loss.loss}, {inputs})[0];
@@ -172,7 +187,8 @@ void Optimiser::record(const at::Tensor& nll, const at::Tensor& greedy) {
     for (int64_t i = 0; i < span.count; ++i) {
       side.loss += values[i];
       // A NaN stays: it is below no bound, so nothing that diverged counts as tight.
-      if (!(values[i] <= side.max_nll)) side.max_nll = std::isnan(side.max_nll) ? side.max_nll : values[i];
+      if (!(values[i] <= side.max_nll))
+        side.max_nll = std::isnan(side.max_nll) ? side.max_nll : values[i];
       side.greedy &= greedy.const_data_ptr<bool>()[span.first + i];
     }
     side.loss /= static_cast<double>(span.count);
@@ -189,7 +205,8 @@ void Optimiser::record(const at::Tensor& nll, const at::Tensor& greedy) {
     out.stopped = !out.diverged && a.problem.stop && a.problem.stop(now[p]);
     if (!out.best.defined() || out.stopped || total < out.at_best.total()) {
       const int64_t first = state_.offsets[p];
-      out.best = state_.values.narrow(0, first, a.k()).to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
+      out.best =
+          state_.values.narrow(0, first, a.k()).to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
       out.at_best = std::move(now[p]);
     }
     a.done = out.diverged || out.stopped || out.steps == options_.schedule.steps;
@@ -198,7 +215,8 @@ void Optimiser::record(const at::Tensor& nll, const at::Tensor& greedy) {
 
 at::Tensor Optimiser::manifold_gradient() {
   const auto nearest = nearest_tokens(*model_, state_.values);
-  const auto to_nearest = state_.values - model_->embedding_table().index_select(0, nearest.ids).to(at::kFloat);
+  const auto to_nearest =
+      state_.values - model_->embedding_table().index_select(0, nearest.ids).to(at::kFloat);
   auto factors = at::empty({state_.values.size(0), 1}, at::kFloat);
   const auto distances = nearest.distance2.to(at::kCPU);
   for (size_t p = 0; p < active_.size(); ++p) {
@@ -225,11 +243,13 @@ void Optimiser::update(const at::Tensor& g_question, const at::Tensor& g_answer)
     if (options_.projected && a.joint()) {
       const auto factors = projection_factors(products);
       for (int64_t i = state_.offsets[p]; i < state_.offsets[p + 1]; ++i) {
-        q_on_a[i] = static_cast<float>(factors.q_on_a), a_on_q[i] = static_cast<float>(factors.a_on_q);
+        q_on_a[i] = static_cast<float>(factors.q_on_a),
+        a_on_q[i] = static_cast<float>(factors.a_on_q);
       }
     }
     rates.push_back(optim::learning_rate(options_.schedule, t));
-    if (a.done) continue;  // its values still move, but nobody reads them: it leaves at the next compaction
+    if (a.done)
+      continue;  // its values still move, but nobody reads them: it leaves at the next compaction
     if (a.joint()) a.out.products.push_back(products);
     a.out.learning_rate.push_back(rates.back());
     if (optim::resets_moments_at(options_.schedule, t)) {
@@ -241,7 +261,9 @@ void Optimiser::update(const at::Tensor& g_question, const at::Tensor& g_answer)
   }
   auto g = g_question + g_answer;
   if (options_.projected) {
-    const auto column = [&](const std::vector<float>& v) { return at::tensor(v, at::kFloat).unsqueeze(1).to(g.device()); };
+    const auto column = [&](const std::vector<float>& v) {
+      return at::tensor(v, at::kFloat).unsqueeze(1).to(g.device());
+    };
     g = g - g_answer * column(q_on_a) - g_question * column(a_on_q);
   }
   if (options_.manifold_lambda > 0) g = g + manifold_gradient();
@@ -266,7 +288,8 @@ std::vector<Trajectory> Optimiser::run(int64_t steps) {
 
 std::vector<Trajectory> Optimiser::remove_done() {
   std::vector<Trajectory> ended;
-  if (std::none_of(active_.begin(), active_.end(), [](const auto& a) { return a->done; })) return ended;
+  if (std::none_of(active_.begin(), active_.end(), [](const auto& a) { return a->done; }))
+    return ended;
   std::vector<std::unique_ptr<Active>> kept;
   std::vector<int64_t> rows, offsets = {0}, counts;
   for (size_t p = 0; p < active_.size(); ++p) {
@@ -281,7 +304,8 @@ std::vector<Trajectory> Optimiser::remove_done() {
     kept.push_back(std::move(a));
   }
   const auto index = at::tensor(rows, at::kLong).to(model_->device());
-  for (auto* tensor : {&state_.values, &state_.first, &state_.second}) *tensor = tensor->index_select(0, index);
+  for (auto* tensor : {&state_.values, &state_.first, &state_.second})
+    *tensor = tensor->index_select(0, index);
   state_.offsets = std::move(offsets);
   state_.steps = std::move(counts);
   active_ = std::move(kept);

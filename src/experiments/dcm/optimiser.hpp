@@ -1,6 +1,7 @@
-// Many soft-prompt problems in one batch. Problem p looks for c [K, d] such that the frozen model, given
-// [mode ; c ; target], predicts the target, for one target or for two that share c. Each problem has its
-// own clip, schedule and stop; its trajectory has the same bits whatever else is in the batch.
+// Many soft-prompt problems in one batch. Problem p looks for c [K, d] such that the frozen model,
+// given [mode ; c ; target], predicts the target, for one target or for two that share c. Each
+// problem has its own clip, schedule and stop; its trajectory has the same bits whatever else is in
+// the batch.
 #pragma once
 
 #include <array>
@@ -42,35 +43,35 @@ struct Problem {
 
 // The original target of one side at one c.
 struct SideEvaluation {
-  double loss = 0;            // nats a token, EOS included
-  double max_nll = 0;         // of the worst token
-  bool greedy = false;        // every token is the argmax: greedy decoding gives the target
-  std::vector<float> nll;     // of each token
+  double loss = 0;         // nats a token, EOS included
+  double max_nll = 0;      // of the worst token
+  bool greedy = false;     // every token is the argmax: greedy decoding gives the target
+  std::vector<float> nll;  // of each token
 };
 struct Evaluation {
   int64_t step = 0;
   std::vector<SideEvaluation> sides;
-  double total() const;       // sum of the sides' losses
+  double total() const;  // sum of the sides' losses
 };
 
 // What a problem leaves. Curves have one entry for each evaluated c: c_0 .. c_steps.
 struct Trajectory {
   int64_t tag = 0;
-  at::Tensor best;             // [K, d] float32, CPU
-  Evaluation at_best;          // smallest total loss, or where `stop` said so
-  int64_t steps = 0;           // updates made
-  bool stopped = false;        // by `stop`
-  bool diverged = false;       // a loss was not finite: the rest of the steps was not run
+  at::Tensor best;        // [K, d] float32, CPU
+  Evaluation at_best;     // smallest total loss, or where `stop` said so
+  int64_t steps = 0;      // updates made
+  bool stopped = false;   // by `stop`
+  bool diverged = false;  // a loss was not finite: the rest of the steps was not run
   std::array<std::vector<double>, 2> loss;  // by side
   std::vector<double> manifold, learning_rate;
-  std::vector<GradientProducts> products;   // per update; empty with one side
-  double seconds = 0;          // measured: its share of the batch's time
+  std::vector<GradientProducts> products;  // per update; empty with one side
+  double seconds = 0;                      // measured: its share of the batch's time
 };
 
 struct OptimiserOptions {
   optim::ScheduleOptions schedule;
   optim::AdamOptions adam;
-  bool projected = false;       // free each side's gradient of its conflict with the other's
+  bool projected = false;  // free each side's gradient of its conflict with the other's
   double manifold_lambda = 0;
 };
 
@@ -85,7 +86,8 @@ class Optimiser {
   int64_t tokens() const;  // positions of one pass over all problems
   // Positions that `problem` would add.
   static int64_t tokens_of(const Problem& problem);
-  // Up to `steps` steps of all problems; returns those that ended, in the order in which they were added.
+  // Up to `steps` steps of all problems; returns those that ended, in the order in which they were
+  // added.
   std::vector<Trajectory> run(int64_t steps);
   double pair_steps() const { return pair_steps_; }  // problem-steps done, for the benchmarks
 

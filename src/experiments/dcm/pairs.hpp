@@ -16,7 +16,7 @@ struct Paraphrases {
 };
 
 struct Pair {
-  int64_t index = 0;    // place in the draw
+  int64_t index = 0;  // place in the draw
   std::string id, article;
   std::string question, answer, context;
   std::vector<int64_t> question_ids, answer_ids;  // EOS included where it is appended
@@ -28,17 +28,18 @@ struct Vocabulary {
   int64_t mode_question = 0, mode_answer = 0;  // ids of the mode tokens
   int64_t eos = -1;                            // -1: none is appended
   int64_t bos = -1;
-  std::vector<int64_t> stop_ids;               // end a decode
-  std::vector<int64_t> plain_ids;              // ids that are no special token, ascending
+  std::vector<int64_t> stop_ids;   // end a decode
+  std::vector<int64_t> plain_ids;  // ids that are no special token, ascending
 };
 
-// ExitCode::bad_data or bad_config when a mode is not one token, or the tokenizer has ids that the model
-// has no row for.
-Vocabulary make_vocabulary(const DcmConfig& config, const text::Tokenizer& tokenizer, const lm::ModelConfig& model);
+// ExitCode::bad_data or bad_config when a mode is not one token, or the tokenizer has ids that the
+// model has no row for.
+Vocabulary make_vocabulary(const DcmConfig& config, const text::Tokenizer& tokenizer,
+                           const lm::ModelConfig& model);
 
-// Reads, tokenizes, applies the limits and draws `config.data.count` pairs. ExitCode::bad_data when there
-// are fewer, or when a pair with K vectors does not fit the model's context.
-std::vector<Pair> load_pairs(const DcmConfig& config, const text::Tokenizer& tokenizer, const Vocabulary& vocabulary,
-                             const lm::ModelConfig& model);
+// Reads, tokenizes, applies the limits and draws `config.data.count` pairs. ExitCode::bad_data when
+// there are fewer, or when a pair with K vectors does not fit the model's context.
+std::vector<Pair> load_pairs(const DcmConfig& config, const text::Tokenizer& tokenizer,
+                             const Vocabulary& vocabulary, const lm::ModelConfig& model);
 
 }  // namespace preimage::dcm

@@ -26,13 +26,17 @@ DcmSearch::DcmSearch(run::Context& context, std::shared_ptr<const Setup> setup)
 }
 
 std::vector<run::Unit> DcmSearch::ask(int64_t wave) {
-  base::check(wave == static_cast<int64_t>(phases_.size()) - 1, "waves are asked for one after another");
+  base::check(wave == static_cast<int64_t>(phases_.size()) - 1,
+              "waves are asked for one after another");
   const auto& phase = phases_.back();
   std::vector<run::Unit> units;
   if (phase.stage.empty()) return units;
   for (int64_t i = phase.begin; i < phase.end; ++i) {
-    units.push_back(run::make_unit("dcm", phase.stage, {{"pair_index", i}, {"pair", setup_->pairs[static_cast<size_t>(i)].id},
-                                                        {"k", phase.k}, {"variant", setup_->config.init}}));
+    units.push_back(run::make_unit("dcm", phase.stage,
+                                   {{"pair_index", i},
+                                    {"pair", setup_->pairs[static_cast<size_t>(i)].id},
+                                    {"k", phase.k},
+                                    {"variant", setup_->config.init}}));
   }
   return units;
 }
@@ -48,13 +52,16 @@ void DcmSearch::evaluate(run::Work& work) {
 }
 
 void DcmSearch::evaluate_baselines(run::Work& work) {
-  const BaselineInputs inputs{setup_->config, setup_->tokenizer, setup_->vocabulary, setup_->statistics, *setup_->model, setup_->seed};
-  const int64_t share = std::max<int64_t>(1, static_cast<int64_t>(setup_->pairs.size()) / (2 * context_.world().size()));
+  const BaselineInputs inputs{setup_->config,     setup_->tokenizer, setup_->vocabulary,
+                              setup_->statistics, *setup_->model,    setup_->seed};
+  const int64_t share = std::max<int64_t>(
+      1, static_cast<int64_t>(setup_->pairs.size()) / (2 * context_.world().size()));
   for (;;) {
     const auto units = work.take(std::min(kBaselineBatch, share));
     if (units.empty()) return;
     std::vector<const Pair*> pairs;
-    for (const auto& unit : units) pairs.push_back(&setup_->pairs[unit.key.at("pair_index").get<size_t>()]);
+    for (const auto& unit : units)
+      pairs.push_back(&setup_->pairs[unit.key.at("pair_index").get<size_t>()]);
     auto measured = measure_baselines(inputs, pairs);
     for (size_t i = 0; i < units.size(); ++i) {
       store::UnitOutput out;
@@ -71,7 +78,8 @@ void DcmSearch::tell(const std::vector<run::Told>& results) {
     const auto index = told.unit.key.at("pair_index").get<int64_t>();
     const auto& article = setup_->pairs[static_cast<size_t>(index)].article;
     if (phase.stage == "baselines") {
-      if (!told.quarantined) baselines_[static_cast<size_t>(index)] = baselines_from_json(told.scalars);
+      if (!told.quarantined)
+        baselines_[static_cast<size_t>(index)] = baselines_from_json(told.scalars);
     } else if (phase.stage == "single") {
       const auto summary = told.quarantined ? SingleSummary{} : single_summary(told.scalars);
       singles_[index] = {article, summary.conv_q, summary.conv_a};
@@ -92,7 +100,8 @@ bool DcmSearch::enforced_stop(const GateResult& result) {
 DcmSearch::Phase DcmSearch::after(const Phase& phase) {
   const auto& c = setup_->config;
   const auto pairs = static_cast<int64_t>(setup_->pairs.size());
-  const Phase joint{"joint", 0, c.gates.mode == "enforce" ? std::min(pairs, c.gates.g2_pairs) : pairs, c.k};
+  const Phase joint{"joint", 0,
+                    c.gates.mode == "enforce" ? std::min(pairs, c.gates.g2_pairs) : pairs, c.k};
   if (phase.stage == "baselines") {
     if (c.has_stage("single")) return {"single", 0, pairs, c.k};
     return c.has_stage("joint") ? joint : next_k(0);
@@ -114,10 +123,13 @@ DcmSearch::Phase DcmSearch::after_joint(const Phase& phase) {
   const auto told = outcomes("joint", c.k);
   const auto stage_paraphrase = [&] { return c.has_stage("paraphrase") || paraphrase_due_; };
   if (c.gates.mode == "enforce") {
-    if (phase.end == std::min(pairs, c.gates.g2_pairs) && enforced_stop(gate_early(told, c.gates, setup_->seed))) return {};
+    if (phase.end == std::min(pairs, c.gates.g2_pairs) &&
+        enforced_stop(gate_early(told, c.gates, setup_->seed)))
+      return {};
     const bool may_deploy = !c.paraphrases.empty() && !c.has_stage("paraphrase");
     if (phase.end >= std::min(pairs, c.gates.g3_pairs) && !paraphrase_due_) {
-      for (const auto& gate : {gate_viable(told, c.gates, setup_->seed), gate_conflict(told, c.gates, setup_->seed)}) {
+      for (const auto& gate :
+           {gate_viable(told, c.gates, setup_->seed), gate_conflict(told, c.gates, setup_->seed)}) {
         const bool deploys = may_deploy && gate.verdict == Verdict::fail;
         gates_.push_back({"joint", gate, deploys ? "ran stage paraphrase" : "recorded"});
         paraphrase_due_ |= deploys;
@@ -162,7 +174,8 @@ std::vector<JointOutcome> DcmSearch::outcomes(const std::string& stage, int64_t 
 
 void DcmSearch::add_gates(store::UnitOutput& out) const {
   const auto& c = setup_->config;
-  const auto add = [&](const std::string& stage, const GateResult& result, const std::string& taken) {
+  const auto add = [&](const std::string& stage, const GateResult& result,
+                       const std::string& taken) {
     out.rows[table::gates].push_back(to_row(GateRow{stage, c.k, c.init, result, taken}));
   };
   for (const auto& gate : gates_) add(gate.stage, gate.result, gate.taken);
@@ -171,7 +184,9 @@ void DcmSearch::add_gates(store::UnitOutput& out) const {
     if (told.empty()) continue;
     for (const auto& result : joint_gates(told, c.gates, setup_->seed)) {
       if (result.gate == "spot" && !c.has_stage("spot")) continue;
-      const bool acted = std::any_of(gates_.begin(), gates_.end(), [&](const Gate& g) { return g.stage == stage && g.result.gate == result.gate; });
+      const bool acted = std::any_of(gates_.begin(), gates_.end(), [&](const Gate& g) {
+        return g.stage == stage && g.result.gate == result.gate;
+      });
       if (!acted) add(stage, result, "recorded");
     }
   }
@@ -191,7 +206,9 @@ void DcmSearch::add_sweep(store::UnitOutput& out) const {
     rows.push_back(sweep_row(main_k ? "ksweep" : key.first, key.second, c.init, summaries));
     if (key.first == "ksweep" || main_k) exact[key.second] = rows.back().exact.estimate;
   }
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return std::tie(a.stage, a.k) < std::tie(b.stage, b.k); });
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.stage, a.k) < std::tie(b.stage, b.k);
+  });
   const int64_t viable = minimum_viable_k(exact, c.k_sweep_reference, c.k_sweep_margin);
   for (auto& row : rows) {
     row.minimum_viable = row.stage == "ksweep" && row.k == viable;
@@ -203,15 +220,22 @@ store::UnitOutput DcmSearch::finish() {
   store::UnitOutput out;
   add_gates(out);
   add_sweep(out);
-  for (int mode : {kQuestion, kAnswer}) out.tensors[tensor::modes].push_back(tensor_of(setup_->modes[mode]));
+  for (int mode : {kQuestion, kAnswer})
+    out.tensors[tensor::modes].push_back(tensor_of(setup_->modes[mode]));
   const auto joint = told_pairs("joint", setup_->config.k);
-  const auto exact = std::count_if(joint.begin(), joint.end(), [](const auto& p) { return p.exact; });
-  const auto conv = std::count_if(joint.begin(), joint.end(), [](const auto& p) { return p.outcome.conv; });
-  const auto tight = std::count_if(joint.begin(), joint.end(), [](const auto& p) { return p.tight; });
-  context_.log().info(base::str("joint, K ", setup_->config.k, ": exact ", exact, " of ", joint.size(), ", tight ", tight, ", conv ", conv));
+  const auto exact =
+      std::count_if(joint.begin(), joint.end(), [](const auto& p) { return p.exact; });
+  const auto conv =
+      std::count_if(joint.begin(), joint.end(), [](const auto& p) { return p.outcome.conv; });
+  const auto tight =
+      std::count_if(joint.begin(), joint.end(), [](const auto& p) { return p.tight; });
+  context_.log().info(base::str("joint, K ", setup_->config.k, ": exact ", exact, " of ",
+                                joint.size(), ", tight ", tight, ", conv ", conv));
   return out;
 }
 
-store::Schemas DcmSearch::schemas() const { return dcm_schemas(); }
+store::Schemas DcmSearch::schemas() const {
+  return dcm_schemas();
+}
 
 }  // namespace preimage::dcm

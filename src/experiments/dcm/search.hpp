@@ -1,5 +1,5 @@
-// The stages of a dcm run as waves of units: baselines, single targets, joint pairs in the chunks that the
-// gates look at, the K sweep, paraphrases.
+// The stages of a dcm run as waves of units: baselines, single targets, joint pairs in the chunks
+// that the gates look at, the K sweep, paraphrases.
 #pragma once
 
 #include <map>
@@ -27,7 +27,7 @@ class DcmSearch : public run::Search {
 
  private:
   struct Phase {
-    std::string stage;  // "" ends the search
+    std::string stage;           // "" ends the search
     int64_t begin = 0, end = 0;  // pairs
     int64_t k = 0;
   };
@@ -52,9 +52,9 @@ class DcmSearch : public run::Search {
   std::shared_ptr<const Setup> setup_;
   std::vector<Phase> phases_;  // by wave
   std::vector<Baselines> baselines_;
-  std::map<int64_t, SingleOutcome> singles_;                   // by pair
-  std::map<Key, std::map<int64_t, PairSummary>> pairs_;        // by stage and K, by pair
-  std::vector<Gate> gates_;                                    // those that acted on the run
+  std::map<int64_t, SingleOutcome> singles_;             // by pair
+  std::map<Key, std::map<int64_t, PairSummary>> pairs_;  // by stage and K, by pair
+  std::vector<Gate> gates_;                              // those that acted on the run
   bool paraphrase_due_ = false;
 };
 

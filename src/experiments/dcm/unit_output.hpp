@@ -9,8 +9,10 @@
 
 namespace preimage::dcm {
 
-// In the order of `units`. All decodes run in one batch; a unit's output does not depend on the others.
-std::vector<store::UnitOutput> unit_outputs(const Setup& setup, const std::vector<const UnitInFlight*>& units);
+// In the order of `units`. All decodes run in one batch; a unit's output does not depend on the
+// others.
+std::vector<store::UnitOutput> unit_outputs(const Setup& setup,
+                                            const std::vector<const UnitInFlight*>& units);
 
 // Scalars of a stage "single" unit.
 struct SingleSummary {

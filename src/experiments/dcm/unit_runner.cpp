@@ -11,22 +11,32 @@ namespace {
 
 OptimiserOptions optimiser_options(const DcmConfig& c) {
   return {.schedule = c.schedule,
-          .adam = {.beta1 = c.adam.beta1, .beta2 = c.adam.beta2, .epsilon = c.adam.epsilon, .clip = c.clip},
+          .adam = {.beta1 = c.adam.beta1,
+                   .beta2 = c.adam.beta2,
+                   .epsilon = c.adam.epsilon,
+                   .clip = c.clip},
           .projected = c.objective == "projected",
           .manifold_lambda = c.manifold_lambda};
 }
 
-// The original target and, in stage paraphrase, its paraphrases: w0 on the original, the rest shared.
-Side make_side(int mode, const std::vector<int64_t>& ids, const std::vector<std::vector<int64_t>>& paraphrases, double w0) {
+// The original target and, in stage paraphrase, its paraphrases: w0 on the original, the rest
+// shared.
+Side make_side(int mode, const std::vector<int64_t>& ids,
+               const std::vector<std::vector<int64_t>>& paraphrases, double w0) {
   Side side{mode, {{ids, paraphrases.empty() ? 1.0 : w0}}};
-  for (const auto& other : paraphrases) side.targets.push_back({other, (1 - w0) / static_cast<double>(paraphrases.size())});
+  for (const auto& other : paraphrases)
+    side.targets.push_back({other, (1 - w0) / static_cast<double>(paraphrases.size())});
   return side;
 }
 
 std::vector<Task> make_tasks(const std::string& stage, const Pair& pair, double w0) {
   const bool paraphrase = stage == "paraphrase";
-  const auto question = make_side(kQuestion, pair.question_ids, paraphrase ? pair.paraphrases.questions : decltype(pair.paraphrases.questions){}, w0);
-  const auto answer = make_side(kAnswer, pair.answer_ids, paraphrase ? pair.paraphrases.answers : decltype(pair.paraphrases.answers){}, w0);
+  const auto question = make_side(
+      kQuestion, pair.question_ids,
+      paraphrase ? pair.paraphrases.questions : decltype(pair.paraphrases.questions){}, w0);
+  const auto answer =
+      make_side(kAnswer, pair.answer_ids,
+                paraphrase ? pair.paraphrases.answers : decltype(pair.paraphrases.answers){}, w0);
   std::vector<Task> tasks(stage == "single" ? 2 : 1);
   if (stage == "single") {
     tasks[0].sides = {question}, tasks[1].sides = {answer};
@@ -36,20 +46,25 @@ std::vector<Task> make_tasks(const std::string& stage, const Pair& pair, double 
   return tasks;
 }
 
-bool converged(const Evaluation& at, const std::vector<Side>& sides, const Baselines& b, const ConvergenceOptions& options) {
+bool converged(const Evaluation& at, const std::vector<Side>& sides, const Baselines& b,
+               const ConvergenceOptions& options) {
   for (size_t s = 0; s < at.sides.size(); ++s) {
     const bool question = sides[s].mode == kQuestion;
-    if (!meets_plan(at.sides[s].loss, question ? b.random_q : b.random_a, question ? b.full_q : b.full_a, options)) return false;
+    if (!meets_plan(at.sides[s].loss, question ? b.random_q : b.random_a,
+                    question ? b.full_q : b.full_a, options))
+      return false;
   }
   return true;
 }
 
 // Notes the first step of each criterion, and says whether the configured one ends the restart.
-bool note_first_steps(const Evaluation& at, const UnitInFlight& unit, Task& task, const DcmConfig& config, int64_t restart) {
+bool note_first_steps(const Evaluation& at, const UnitInFlight& unit, Task& task,
+                      const DcmConfig& config, int64_t restart) {
   auto& first = task.restarts[static_cast<size_t>(restart)].first;
   const bool conv = converged(at, task.sides, unit.baselines, config.convergence);
   bool tight = true, exact = true;
-  for (const auto& side : at.sides) tight &= side.max_nll < config.convergence.tight_nll, exact &= side.greedy;
+  for (const auto& side : at.sides)
+    tight &= side.max_nll < config.convergence.tight_nll, exact &= side.greedy;
   const auto note = [&](bool holds, int64_t& step) {
     if (holds && step < 0) step = at.step;
   };
@@ -68,7 +83,9 @@ void choose(Task& task) {
       const auto& best = task.restarts[static_cast<size_t>(task.chosen)].trajectory;
       if (reproduced != reproduces(best)) return reproduced;
       const double ours = restart.trajectory.at_best.total(), theirs = best.at_best.total();
-      return ours < theirs || (std::isnan(theirs) && !std::isnan(ours));  // one that diverged at its start is beaten by any
+      return ours < theirs ||
+             (std::isnan(theirs) &&
+              !std::isnan(ours));  // one that diverged at its start is beaten by any
     };
     if (better()) task.chosen = static_cast<int64_t>(r);
   }
@@ -77,15 +94,20 @@ void choose(Task& task) {
 }  // namespace
 
 bool reproduces(const Trajectory& trajectory) {
-  return std::all_of(trajectory.at_best.sides.begin(), trajectory.at_best.sides.end(), [](const auto& side) { return side.greedy; });
+  return std::all_of(trajectory.at_best.sides.begin(), trajectory.at_best.sides.end(),
+                     [](const auto& side) { return side.greedy; });
 }
 
 bool UnitInFlight::done() const {
   return std::all_of(tasks.begin(), tasks.end(), [](const Task& task) { return task.done; });
 }
 
-UnitRunner::UnitRunner(const Setup& setup, const std::vector<Baselines>& baselines, int64_t most_units)
-    : setup_(setup), baselines_(baselines), most_units_(static_cast<size_t>(most_units)), optimiser_(setup.model, setup.modes, optimiser_options(setup.config)) {}
+UnitRunner::UnitRunner(const Setup& setup, const std::vector<Baselines>& baselines,
+                       int64_t most_units)
+    : setup_(setup),
+      baselines_(baselines),
+      most_units_(static_cast<size_t>(most_units)),
+      optimiser_(setup.model, setup.modes, optimiser_options(setup.config)) {}
 
 UnitRunner::~UnitRunner() = default;
 
@@ -93,7 +115,8 @@ void UnitRunner::run(run::Work& work) {
   for (;;) {
     take(work);
     if (optimiser_.empty() || work.stopping()) return;
-    for (auto& trajectory : optimiser_.run(setup_.config.compact_every)) finish_restart(std::move(trajectory));
+    for (auto& trajectory : optimiser_.run(setup_.config.compact_every))
+      finish_restart(std::move(trajectory));
     commit_done(work);
   }
 }
@@ -117,7 +140,8 @@ void UnitRunner::take(run::Work& work) {
 
 void UnitRunner::start_restarts(UnitInFlight& unit, size_t task) {
   auto& t = unit.tasks[task];
-  const int64_t until = setup_.config.restart_policy == "all" ? setup_.config.restarts : t.started + 1;
+  const int64_t until =
+      setup_.config.restart_policy == "all" ? setup_.config.restarts : t.started + 1;
   while (t.started < until) add_restart(unit, task, t.started++);
 }
 
@@ -125,9 +149,12 @@ void UnitRunner::add_restart(UnitInFlight& unit, size_t task, int64_t restart) {
   const auto& c = setup_.config;
   Problem problem;
   problem.tag = static_cast<int64_t>(tickets_.size());
-  problem.initial = start_vectors({c.init, c.init_sigma, setup_.seed}, *unit.pair, unit.k, restart, setup_.statistics, setup_.vocabulary);
+  problem.initial = start_vectors({c.init, c.init_sigma, setup_.seed}, *unit.pair, unit.k, restart,
+                                  setup_.statistics, setup_.vocabulary);
   problem.sides = unit.tasks[task].sides;
-  problem.stop = [&unit, task, restart, &c](const Evaluation& at) { return note_first_steps(at, unit, unit.tasks[task], c, restart); };
+  problem.stop = [&unit, task, restart, &c](const Evaluation& at) {
+    return note_first_steps(at, unit, unit.tasks[task], c, restart);
+  };
   tickets_.push_back({&unit, task, restart});
   optimiser_.add(std::move(problem));
 }
@@ -144,7 +171,8 @@ void UnitRunner::finish_restart(Trajectory trajectory) {
     start_restarts(*unit, index);
     return;
   }
-  const auto ended = std::count_if(task.restarts.begin(), task.restarts.end(), [](const auto& r) { return r.ended; });
+  const auto ended = std::count_if(task.restarts.begin(), task.restarts.end(),
+                                   [](const auto& r) { return r.ended; });
   if (ended < task.started) return;
   choose(task);
   task.done = true;

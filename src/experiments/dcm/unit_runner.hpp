@@ -1,5 +1,5 @@
-// Runs the optimisation units of one wave on one worker: takes units whenever the batch has room, starts
-// the next restart where one failed, decodes what ended, commits.
+// Runs the optimisation units of one wave on one worker: takes units whenever the batch has room,
+// starts the next restart where one failed, decodes what ended, commits.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,16 @@ namespace preimage::dcm {
 // One optimisation of a unit with its restarts: both targets together, or one alone (stage single).
 struct Task {
   std::vector<Side> sides;
-  int64_t started = 0;                  // restarts given to the optimiser
+  int64_t started = 0;  // restarts given to the optimiser
   struct Restart {
     Trajectory trajectory;
     FirstSteps first;
     bool ended = false;
   };
-  std::vector<Restart> restarts;        // by index
+  std::vector<Restart> restarts;  // by index
   bool done = false;
-  int64_t chosen = -1;                  // smallest loss among those that reproduce their targets, or among all
-  int64_t needed = -1;                  // 1 + index of the first that reproduces its targets
+  int64_t chosen = -1;  // smallest loss among those that reproduce their targets, or among all
+  int64_t needed = -1;  // 1 + index of the first that reproduces its targets
 };
 
 struct UnitInFlight {
