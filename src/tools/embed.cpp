@@ -33,7 +33,7 @@ class Embed : public LineTool {
   }
   void load(c10::Device device) override { engine_.load(device); }
 
-  void read(size_t index, const base::JsonNode& line) override {
+  void read(size_t index, const base::JsonNode& line, std::string_view) override {
     auto ids = engine_.tokens(line, "text", "ids", engine_.options().add_special);
     if (!ids) line.fail("found no \"text\" or \"ids\", expected one");
     if (ids->empty()) line.fail("found an empty text, expected at least one token");

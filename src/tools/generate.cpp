@@ -121,7 +121,7 @@ class Generate : public LineTool {
     engine_.prepare();
     items_.resize(lines);
   }
-  void read(size_t index, const base::JsonNode& line) override;
+  void read(size_t index, const base::JsonNode& line, std::string_view) override;
   void load(c10::Device device) override { engine_.load(device); }
   std::vector<Outputs> run(const std::vector<size_t>& indices) override;
 
@@ -158,7 +158,7 @@ void Generate::read_stops(Item& item, const base::JsonNode& line) const {
   item.request.stop_ids.insert(item.request.stop_ids.end(), eos.begin(), eos.end());
 }
 
-void Generate::read(size_t index, const base::JsonNode& line) {
+void Generate::read(size_t index, const base::JsonNode& line, std::string_view) {
   refuse_messages(line);
   require_greedy(line);
   Item item;

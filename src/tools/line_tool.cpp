@@ -72,7 +72,7 @@ class LineRun {
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         try {
           lines_[i] = parse_line(block_[i], input_name(options_.in));
-          tool_.read(i, base::JsonNode(lines_[i], place(i)));
+          tool_.read(i, base::JsonNode(lines_[i], place(i)), block_[i].text);
         } catch (const base::Error& error) {
           errors[i] = error;
         }

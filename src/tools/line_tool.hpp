@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <c10/core/Device.h>
@@ -31,10 +32,10 @@ class LineTool {
   virtual std::vector<std::string> output_fields() const = 0;
   // What reading a line needs (sizes, tokenizer), no weights. `lines` are to come.
   virtual void prepare(size_t lines) = 0;
-  // Checks and keeps line `index`; called once for each, by several threads. ExitCode::bad_data for
-  // what
+  // Checks and keeps line `index`; called once for each, by several threads. `text` is the line as
+  // it was written: chat templates need the order of its keys. ExitCode::bad_data for what
   // --on-bad-line may skip.
-  virtual void read(size_t index, const base::JsonNode& line) = 0;
+  virtual void read(size_t index, const base::JsonNode& line, std::string_view text) = 0;
   virtual void load(c10::Device device) = 0;
   // The results of the lines `indices`, in that order.
   virtual std::vector<Outputs> run(const std::vector<size_t>& indices) = 0;

@@ -23,7 +23,7 @@ class ScoreTool : public LineTool {
   }
   void load(c10::Device device) override { engine_.load(device); }
 
-  void read(size_t index, const base::JsonNode& line) override {
+  void read(size_t index, const base::JsonNode& line, std::string_view) override {
     refuse_messages(line);
     lm::ScoreRequest request;
     const auto prompt = engine_.tokens(line, "prompt", "prompt_ids", engine_.options().add_special);

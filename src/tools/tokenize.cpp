@@ -23,7 +23,7 @@ class Tokenize : public LineTool {
     outputs_.resize(lines);
   }
 
-  void read(size_t index, const base::JsonNode& line) override {
+  void read(size_t index, const base::JsonNode& line, std::string_view) override {
     refuse_messages(line);
     const auto text = line.find("text"), ids = line.find("ids");
     if (text.has_value() == ids.has_value()) {
