@@ -4,10 +4,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "preimage/store/schema.hpp"
 
-namespace preimage::dcm {
+namespace preimage::store {
 
 struct ColumnText {
   const char* unit = "";
@@ -22,30 +23,30 @@ class Columns {
   static Columns for_cells() { return Columns(false); }
 
   void add(const char* name, int64_t value, const ColumnText& text) {
-    put(name, store::Type::i64, value, text);
+    put(name, Type::i64, value, text);
   }
   void add(const char* name, double value, const ColumnText& text) {
-    put(name, store::Type::f64, value, text);
+    put(name, Type::f64, value, text);
   }
   void add(const char* name, float value, const ColumnText& text) {
-    put(name, store::Type::f32, static_cast<double>(value), text);
+    put(name, Type::f32, static_cast<double>(value), text);
   }
   void add(const char* name, bool value, const ColumnText& text) {
-    put(name, store::Type::boolean, value, text);
+    put(name, Type::boolean, value, text);
   }
   void add(const char* name, const std::string& value, const ColumnText& text) {
-    put(name, store::Type::text, value, text);
+    put(name, Type::text, value, text);
   }
   // A text literal would silently be taken as bool.
   void add(const char* name, const char* value, const ColumnText& text) = delete;
 
-  std::vector<store::Column> schema;
-  store::Row cells;
+  std::vector<Column> schema;
+  Row cells;
 
  private:
   explicit Columns(bool wants_schema) : wants_schema_(wants_schema) {}
   template <class Value>
-  void put(const char* name, store::Type type, const Value& value, const ColumnText& text) {
+  void put(const char* name, Type type, const Value& value, const ColumnText& text) {
     if (wants_schema_) {
       schema.push_back({name, type, text.unit, text.description, text.measured});
     } else {
@@ -56,17 +57,17 @@ class Columns {
 };
 
 template <class RowType>
-std::vector<store::Column> schema_columns() {
+std::vector<Column> schema_columns() {
   auto columns = Columns::for_schema();
   RowType{}.columns(columns);
   return std::move(columns.schema);
 }
 
 template <class RowType>
-store::Row to_row(const RowType& row) {
+Row to_row(const RowType& row) {
   auto columns = Columns::for_cells();
   row.columns(columns);
   return std::move(columns.cells);
 }
 
-}  // namespace preimage::dcm
+}  // namespace preimage::store

@@ -7,13 +7,18 @@
 #include <limits>
 #include <string>
 
-#include "columns.hpp"
 #include "conflict.hpp"
 #include "convergence.hpp"
 #include "curve.hpp"
 #include "gates.hpp"
+#include "preimage/store/columns.hpp"
 
 namespace preimage::dcm {
+
+using store::Columns;
+using store::ColumnText;
+using store::schema_columns;
+using store::to_row;
 
 inline constexpr double none = std::numeric_limits<double>::quiet_NaN();
 inline constexpr float none_f32 = std::numeric_limits<float>::quiet_NaN();

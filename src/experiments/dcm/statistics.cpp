@@ -33,19 +33,6 @@ std::vector<Cluster> clusters_of(const Clustered& data) {
 
 }  // namespace
 
-Interval wilson(int64_t successes, int64_t count, double z) {
-  base::check(successes >= 0 && successes <= count, "successes are among the trials");
-  if (count == 0) return {not_a_number, 0, 1};
-  const auto n = static_cast<double>(count);
-  const double p = static_cast<double>(successes) / n;
-  const double scale = 1 + z * z / n;
-  const double centre = (p + z * z / (2 * n)) / scale;
-  const double half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale;
-  // Exact at the ends, where rounding would leave 1e-17 or 1 - 1e-16.
-  return {p, successes == 0 ? 0 : std::max(0.0, centre - half),
-          successes == count ? 1 : std::min(1.0, centre + half)};
-}
-
 double percentile(std::span<const double> sorted, double fraction) {
   base::check(!sorted.empty() && fraction >= 0 && fraction <= 1, "a percentile of something");
   const double place = fraction * static_cast<double>(sorted.size() - 1);

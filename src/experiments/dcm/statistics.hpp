@@ -1,4 +1,4 @@
-// Uncertainty of rates.
+// Uncertainty of rates over pairs that share articles.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "preimage/base/statistics.hpp"
+
 namespace preimage::dcm {
 
-struct Interval {
-  double estimate = 0;
-  double low = 0;
-  double high = 0;
-};
-
-inline constexpr double z_95 = 1.959963984540054;  // two-sided 95 % of the normal distribution
-
-// Wilson's score interval of `successes` out of `count` (Wilson 1927). With count 0 the estimate is
-// NaN and the interval 0 to 1.
-Interval wilson(int64_t successes, int64_t count, double z = z_95);
+using base::Interval;
+using base::wilson;
 
 // A value for each pair, and the cluster (article) it belongs to.
 struct Clustered {
