@@ -53,7 +53,8 @@ Decoder::Decoder(const ModelConfig& config, const TensorSource& source) : config
   const auto& c = config_;
   const int64_t d = c.hidden_size, q = c.query_heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   const int64_t inner = c.intermediate_size;
-  heads_ = {c.query_heads, c.kv_heads, c.head_dim, 1 / std::sqrt(static_cast<double>(c.head_dim))};
+  const double scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
+  heads_.assign(static_cast<size_t>(c.layers), {c.query_heads, c.kv_heads, c.head_dim, scale});
   embedding_ = source("model.embed_tokens.weight", {c.vocab_size, d});
   for (int64_t i = 0; i < c.layers; ++i) {
     const auto get = [&](const char* name, at::IntArrayRef shape) {
@@ -99,50 +100,22 @@ at::Tensor Decoder::embed(const at::Tensor& ids) const {
   return at::embedding(embedding_, ids);
 }
 
-// attend(layer index, rotated qkv) is the only thing that differs between the two forms.
-template <class Attend>
-at::Tensor Decoder::blocks(at::Tensor x, const nn::RotaryTable& table, const at::Tensor& positions,
-                           const Attend& attend) const {
+at::Tensor Decoder::hidden(const at::Tensor& embeddings,
+                           const nn::AttentionContext& context) const {
+  const auto table = rotary_table(context.position_limit());
+  at::Tensor x = embeddings;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
+    const auto& heads = heads_[i];
     const auto qkv = nn::linear(nn::rms_norm(x, layer.input_norm, config_.rms_norm_eps), layer.qkv);
-    const auto turned = nn::rotary(qkv, table, positions, heads_.query_heads + heads_.kv_heads);
-    x = x + nn::linear(attend(i, turned), layer.output);
+    const auto turned =
+        nn::rotary(qkv, table, context.positions(), heads.query_heads + heads.kv_heads);
+    x = x + nn::linear(context.attend(static_cast<int64_t>(i), turned, heads), layer.output);
     const auto gate_up =
         nn::linear(nn::rms_norm(x, layer.post_norm, config_.rms_norm_eps), layer.gate_up);
     x = x + nn::linear(nn::swiglu(gate_up), layer.down);
   }
   return nn::rms_norm(x, norm_, config_.rms_norm_eps);
-}
-
-at::Tensor Decoder::hidden(const at::Tensor& x, const nn::Packing& packing) const {
-  const auto positions = nn::packed_positions(packing);
-  return blocks(x, rotary_table(packing.longest), positions,
-                [&](size_t, const at::Tensor& qkv) { return nn::attention(qkv, heads_, packing); });
-}
-
-at::Tensor Decoder::hidden(const at::Tensor& x, const nn::Packing& packing, KvCache& cache,
-                           const nn::CachePlaces& places) const {
-  const at::NoGradGuard no_grad;
-  int64_t longest = 0;
-  for (int64_t s = 0; s < packing.sequences(); ++s) {
-    longest = std::max(longest, places.lengths[s] + packing.offsets[s + 1] - packing.offsets[s]);
-  }
-  const auto positions = nn::packed_positions(packing, places.lengths);
-  return blocks(x, rotary_table(longest), positions, [&](size_t i, const at::Tensor& qkv) {
-    return nn::cached_attention(qkv, heads_, packing, cache.layers[i], places);
-  });
-}
-
-KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
-  KvCache cache{{}, rows, capacity};
-  const auto options = embedding_.options().requires_grad(false);
-  for (int64_t i = 0; i < config_.layers; ++i) {
-    const int64_t width = heads_.kv_heads * heads_.head_dim;
-    cache.layers.push_back(
-        {at::empty({rows, capacity, width}, options), at::empty({rows, capacity, width}, options)});
-  }
-  return cache;
 }
 
 }  // namespace preimage::lm

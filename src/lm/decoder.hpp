@@ -20,10 +20,8 @@ class Decoder : public Model {
   at::ScalarType dtype() const override { return embedding_.scalar_type(); }
   at::Device device() const override { return embedding_.device(); }
   at::Tensor embed(const at::Tensor& ids) const override;
-  at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing) const override;
-  at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing, KvCache& cache,
-                    const nn::CachePlaces& places) const override;
-  KvCache make_cache(int64_t rows, int64_t capacity) const override;
+  at::Tensor hidden(const at::Tensor& x, const nn::AttentionContext& context) const override;
+  const std::vector<nn::HeadLayout>& attention_layers() const override { return heads_; }
   const nn::Weight& head() const override { return head_; }
   const at::Tensor& embedding_table() const override { return embedding_; }
 
@@ -37,13 +35,10 @@ class Decoder : public Model {
   };
 
   nn::RotaryTable rotary_table(int64_t positions) const;
-  template <class Attend>
-  at::Tensor blocks(at::Tensor x, const nn::RotaryTable& table, const at::Tensor& positions,
-                    const Attend& attend) const;
 
   ModelConfig config_;
-  nn::HeadLayout heads_;
-  at::Tensor embedding_;  // [V, d]
+  std::vector<nn::HeadLayout> heads_;  // of each layer
+  at::Tensor embedding_;               // [V, d]
   std::vector<Layer> layers_;
   at::Tensor norm_;
   nn::Weight head_;

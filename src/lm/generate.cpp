@@ -6,6 +6,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/nn/paged_attention.hpp"
 #include "token_rows.hpp"
 
 namespace preimage::lm {
@@ -55,7 +56,11 @@ class Engine {
       ++wanted;
     }
     const int64_t rows = std::min(options.batch, wanted);
-    if (rows > 0) cache_ = model.make_cache(rows, capacity);
+    pages_of_row_ = (capacity + nn::kPageTokens - 1) / nn::kPageTokens;
+    if (rows > 0)
+      cache_ = nn::make_kv_cache(model.attention_layers(), rows * pages_of_row_, model.dtype(),
+                                 model.device());
+    slots_.resize(static_cast<size_t>(rows));
     for (int64_t row = rows - 1; row >= 0; --row) free_.push_back(row);
   }
 
@@ -85,7 +90,6 @@ class Engine {
       if (free_.empty() || (!taken.empty() && tokens > options_.prefill_tokens)) break;
       taken.push_back(free_.back());
       free_.pop_back();
-      slots_.resize(static_cast<size_t>(cache_.rows));
       slots_[taken.back()] = {next_++, 0, 0};
     }
     return taken;
@@ -109,17 +113,20 @@ class Engine {
 
   // Puts x, the new tokens of `rows`, through the model and chooses the next token of each.
   void advance(const Rows& rows, const at::Tensor& x) {
-    std::vector<int64_t> fresh, last;
-    nn::CachePlaces places;
+    std::vector<int64_t> last;
+    std::vector<nn::PagedSequence> sequences;
     for (const int64_t row : rows) {
       auto& slot = slots_[row];
-      fresh.push_back(slot.cached == 0 ? prompt_tokens(requests_[slot.request]) : 1);
-      places.rows.push_back(row);
-      places.lengths.push_back(slot.cached);
-      slot.cached += fresh.back();
+      nn::PagedSequence sequence{{}, slot.cached, 1};
+      if (slot.cached == 0) sequence.fresh = prompt_tokens(requests_[slot.request]);
+      for (int64_t p = 0; p < pages_of_row_; ++p)
+        sequence.pages.push_back(static_cast<int32_t>(row * pages_of_row_ + p));
+      slot.cached += sequence.fresh;
+      sequences.push_back(std::move(sequence));
     }
-    const auto packing = nn::make_packing(fresh, model_.device());
-    auto hidden = model_.hidden(x, packing, cache_, places);
+    const nn::PagedAttention context(cache_, std::move(sequences), model_.device());
+    const auto& packing = context.fresh();
+    auto hidden = model_.hidden(x, context);
     if (packing.tokens() > packing.sequences()) {
       for (int64_t s = 0; s < packing.sequences(); ++s) last.push_back(packing.offsets[s + 1] - 1);
       hidden = hidden.index_select(0, at::tensor(last, at::kLong).to(model_.device()));
@@ -173,7 +180,8 @@ class Engine {
   const std::vector<GenerateRequest>& requests_;
   const GenerateOptions& options_;
   std::vector<Completion> completions_;
-  KvCache cache_;
+  nn::KvCache cache_;
+  int64_t pages_of_row_ = 0;
   std::vector<Slot> slots_;  // by row
   Rows free_, active_;
   int64_t next_ = 0;  // the first request that waits

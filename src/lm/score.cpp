@@ -87,8 +87,8 @@ void score_batch(const Model& model, const std::vector<ScoreRequest>& requests,
     const auto& own = ids[i - range.first];
     sequences.push_back({&requests[i].embeddings, own.data(), static_cast<int64_t>(own.size())});
   }
-  const auto hidden =
-      model.hidden(packed_embeddings(model, sequences), nn::make_packing(lengths, model.device()));
+  const auto hidden = model.hidden(packed_embeddings(model, sequences),
+                                   nn::PackedAttention(nn::make_packing(lengths, model.device())));
   score_rows(model, hidden.index_select(0, at::tensor(rows, at::kLong).to(model.device())), targets,
              options, scores);
 }

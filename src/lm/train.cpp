@@ -47,7 +47,7 @@ ShardLoss shard_loss(const Model& model, const TrainStream::Shard& shard, double
   const auto inputs = at::tensor(shard.inputs, at::kLong).to(device);
   const auto targets = at::tensor(shard.targets, at::kLong).to(device);
   const auto weights = (at::tensor(shard.weights, at::kFloat) * scale).to(device);
-  const auto hidden = model.hidden(model.embed(inputs), packing);
+  const auto hidden = model.hidden(model.embed(inputs), nn::PackedAttention(packing));
   return {nn::linear_cross_entropy(hidden, model.head(), targets, weights).loss};
 }
 

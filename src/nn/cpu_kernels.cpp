@@ -37,10 +37,14 @@ const CpuKernels& choose() {
 
 }  // namespace
 
-int64_t attention_scratch(int64_t queries, int64_t first_position, int64_t group,
-                          int64_t head_dim) {
-  const int64_t padded = (first_position + queries + 15) / 16 * 16;
-  return 16 * head_dim + 2 * kQueryBlock * group * padded;
+int64_t attention_scratch(int64_t keys, int64_t group, int64_t widest_head) {
+  const int64_t padded = (keys + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+  return kKeyBlock * widest_head + 2 * kQueryBlock * group * padded;
+}
+
+int64_t biased_scratch(int64_t keys, int64_t head_dim) {
+  constexpr int64_t kRows = 32;  // as in cpu_biased_attention.inc
+  return 16 * head_dim + kRows * ((keys + 15) / 16 * 16);
 }
 
 const CpuKernels& cpu_kernels() {

@@ -22,29 +22,55 @@ struct GemmTile {
   bool accumulate;  // the chain starts from C instead of zero
 };
 
+// Keys of one block; a row sums its keys block by block, by absolute position.
+inline constexpr int64_t kKeyBlock = 16;
+
 // Attention of one sequence and one key/value head with its group of query heads. Query row i
-// stands at position `first_position + i` and sees the keys 0..position.
+// stands at position `first_position + i` and sees the keys from max(0, position - window + 1)
+// (from 0 without a window) to its position.
 struct AttentionTile {
-  const float* q;  // row i, head g: q[i * q_row + g * head_dim]
-  const float* k;  // row j: k[j * kv_row]
-  const float* v;  // row j: v[j * kv_row]
-  int64_t q_row, kv_row;
-  int64_t queries, first_position, group, head_dim;
+  const float* q;      // row i, head g: q[i * q_row + g * head_dim]
+  const float *k, *v;  // of key row r: k[r * k_row], v[r * v_row]
+  const int32_t*
+      pages;  // key j is row pages[j / kKeyBlock] * kKeyBlock + j % kKeyBlock; null: row j
+  int64_t q_row, k_row, v_row;
+  int64_t queries, first_position, group, head_dim, value_dim;
+  int64_t window;  // 0: none
   float scale;
-  float* out;  // row i, head g: out[i * out_row + g * head_dim]
+  const float* sinks;  // [group] or null: a further logit of each head, without a value
+  float* out;          // row i, head g: out[i * out_row + g * value_dim]
   int64_t out_row;
-  float* lse;  // row i, head g: lse[i * lse_row + g]: log-sum-exp of the scaled scores; or null
-  int64_t lse_row;
-  float* scratch;  // attention_scratch() floats
+  float*
+      lse;  // row i, head g: lse[i * lse_row + g]: log-sum-exp of the scaled scores and the sink;
+  int64_t lse_row;  // or null
+  float* scratch;   // attention_scratch() floats
 };
 
 struct AttentionGradTile {
-  AttentionTile forward;   // with out and lse of the forward pass
+  AttentionTile forward;   // with out and lse of the forward pass, without pages
   const float* d_out;      // like out
   float *d_q, *d_k, *d_v;  // like q, k, v (same strides); overwritten
 };
 
-int64_t attention_scratch(int64_t queries, int64_t first_position, int64_t group, int64_t head_dim);
+// `keys`: the position after the last query.
+int64_t attention_scratch(int64_t keys, int64_t group, int64_t widest_head);
+
+// Attention of one head over one span of keys: query row i sees all keys, or with `causal` the keys up
+// to its position first_position + i.
+struct BiasedTile {
+  const float *q, *k, *v;  // row r: q[r * q_row], k[r * kv_row], v[r * kv_row]
+  int64_t q_row, kv_row;
+  int64_t queries, keys, first_position, head_dim;
+  bool causal;
+  float scale;
+  // Added to the score of query i and key j: bias[j - first_position - i], readable 16 floats beyond
+  // the farthest distance; or null.
+  const float* bias;
+  float* out;  // row i: out[i * out_row]
+  int64_t out_row;
+  float* scratch;  // biased_scratch() floats
+};
+int64_t biased_scratch(int64_t keys, int64_t head_dim);
 
 struct TokenLoss {
   float nll;
@@ -72,6 +98,11 @@ struct CpuKernels {
                            bool gradient);
   void (*attention)(const AttentionTile&);
   void (*attention_backward)(const AttentionGradTile&);
+  void (*biased_attention)(const BiasedTile&);
+  // out = x Phi(x)
+  void (*gelu)(const float* x, int64_t count, float* out);
+  // out = gelu(gate) * up, tanh form; gate_up is [rows, 2 * inner], gate first
+  void (*gated_gelu)(const float* gate_up, int64_t rows, int64_t inner, float* out);
 };
 
 // The widest table that this processor runs; PREIMAGE_CPU_KERNELS=avx512|avx2|scalar asks for one

@@ -10,11 +10,13 @@ namespace {
 
 #include "cpu_kernels.inc"
 
+#include "cpu_biased_attention.inc"
+
 }  // namespace
 
 extern const CpuKernels scalar_kernels;
-const CpuKernels scalar_kernels = {"scalar",          gemm,      rms_norm,
-                                   rms_norm_backward, swiglu,    swiglu_backward,
-                                   softmax_nll,       attention, attention_backward};
+const CpuKernels scalar_kernels = {
+    "scalar",    gemm,      rms_norm,           rms_norm_backward, swiglu, swiglu_backward,
+    softmax_nll, attention, attention_backward, biased_attention,  gelu,   gated_gelu};
 
 }  // namespace preimage::nn

@@ -1,15 +1,25 @@
 #include "cuda_attention.hpp"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "held.hpp"
+#include "plain_attention.hpp"
 
 namespace preimage::nn {
 
 bool cuda_attention_supports(const at::Tensor& qkv, const HeadLayout& heads) {
   const bool half = qkv.scalar_type() == at::kBFloat16 || qkv.scalar_type() == at::kHalf;
-  return qkv.is_cuda() && half && heads.head_dim % 8 == 0 && heads.head_dim <= 256;
+  return qkv.is_cuda() && half && heads.head_dim % 8 == 0 && heads.head_dim <= 256 &&
+         heads.value_size() <= heads.head_dim;
 }
 
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 // More than the multiprocessors of any GPU.
 constexpr int64_t kPairs = 256;
@@ -24,29 +34,69 @@ at::Tensor padded_offsets(const Packing& packing, int64_t query_heads) {
   return at::cat({packing.offsets_device, end.expand({missing})});
 }
 
+struct FlashCall {
+  HeadLayout heads;
+  at::Tensor offsets;
+  int64_t longest;
+  std::optional<int64_t> window_left, window_right;
+};
+
+FlashCall flash_call(const HeadLayout& heads, const Packing& packing, bool backward) {
+  // A longest length of one would take a shortcut for decoding that folds the heads of a group into
+  // rows.
+  FlashCall call{heads, packing.offsets_device, std::max<int64_t>(2, packing.longest)};
+  if (backward) call.offsets = padded_offsets(packing, heads.query_heads);
+  if (heads.sliding_window > 0) call.window_left = heads.sliding_window - 1, call.window_right = 0;
+  return call;
+}
+
+// Sinks enter FlashAttention after the fact: with L' = log(e^L + e^sink) the outputs shrink by
+// e^(L - L'), and the backward pass, which forms its probabilities from the log-sum-exp and
+// rowsum(dO O) from the output, is exact when it is given L' and the shrunk output.
+class FlashWithSinks : public torch::autograd::Function<FlashWithSinks> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const FlashCall& call) {
+    auto [out, lse, state, unused, debug] = at::_flash_attention_forward(
+        q, k, v, call.offsets, call.offsets, call.longest, call.longest, 0.0, /*is_causal=*/true,
+        /*return_debug_mask=*/false, call.heads.scale, call.window_left, call.window_right);
+    // lse is [heads, tokens] in a packed batch
+    const auto joined = at::logaddexp(lse, call.heads.sinks.unsqueeze(1));
+    const auto shrink = (lse - joined).exp().t().unsqueeze(2);  // [tokens, heads, 1]
+    out = (out.to(at::kFloat) * shrink).to(out.scalar_type());
+    ctx->save_for_backward({q, k, v, out, joined, state, unused});
+    ctx->saved_data["call"] = hold(call);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto s = ctx->get_saved_variables();
+    const auto& call = held<FlashCall>(ctx->saved_data["call"]);
+    auto [dq, dk, dv] = at::_flash_attention_backward(
+        gradients[0].contiguous(), s[0], s[1], s[2], s[3], s[4], call.offsets, call.offsets,
+        call.longest, call.longest, 0.0, /*is_causal=*/true, s[5], s[6], call.heads.scale,
+        call.window_left, call.window_right);
+    return {dq, dk, dv, {}};
+  }
+};
+
 }  // namespace
 
 // Every tile of FlashAttention-2's forward pass reads one sequence and head, and its walk over the
 // keys is fixed by the sequence alone. Its backward pass is so only in ATen's deterministic mode,
 // which the program sets at start.
 at::Tensor cuda_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing) {
-  const auto parts =
-      qkv.split_with_sizes({heads.query_heads * heads.head_dim, heads.kv_heads * heads.head_dim,
-                            heads.kv_heads * heads.head_dim},
-                           1);
-  const auto rows = [&](const at::Tensor& x, int64_t count) {
-    return x.unflatten(1, {count, heads.head_dim});
-  };
-  const auto offsets =
-      qkv.requires_grad() ? padded_offsets(packing, heads.query_heads) : packing.offsets_device;
-  // A longest length of one would take a shortcut for decoding that folds the heads of a group into
-  // rows.
-  const int64_t longest = std::max<int64_t>(2, packing.longest);
-  const auto out = std::get<0>(at::_flash_attention_forward(
-      rows(parts[0], heads.query_heads), rows(parts[1], heads.kv_heads),
-      rows(parts[2], heads.kv_heads), offsets, offsets, longest, longest,
-      /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, heads.scale));
-  return out.reshape({qkv.size(0), heads.query_heads * heads.head_dim});
+  auto [q, k, v] = split_heads(qkv, heads);
+  const int64_t missing = heads.head_dim - heads.value_size();
+  if (missing > 0) v = at::constant_pad_nd(v, {0, missing});  // it wants one size for all three
+  const auto call = flash_call(heads, packing, qkv.requires_grad());
+  const auto out = heads.sinks.defined()
+                       ? FlashWithSinks::apply(q, k, v, call)
+                       : std::get<0>(at::_flash_attention_forward(
+                             q, k, v, call.offsets, call.offsets, call.longest, call.longest, 0.0,
+                             /*is_causal=*/true, /*return_debug_mask=*/false, heads.scale,
+                             call.window_left, call.window_right));
+  return out.narrow(2, 0, heads.value_size()).reshape({qkv.size(0), heads.out_width()});
 }
 
 }  // namespace preimage::nn

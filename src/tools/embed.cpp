@@ -69,7 +69,8 @@ class Embed : public LineTool {
     const auto& model = engine_.model();
     const auto packing = nn::make_packing(lengths, model.device());
     const auto x = model.embed(at::tensor(ids, at::kLong).to(model.device()));
-    const auto hidden = model.hidden(x, packing).to(at::kFloat).cpu().contiguous();
+    const auto hidden =
+        model.hidden(x, nn::PackedAttention(packing)).to(at::kFloat).cpu().contiguous();
     std::vector<std::vector<float>> out;
     for (int64_t s = 0; s < packing.sequences(); ++s) {
       const int64_t rows = pooling_ == "first" ? 1 : packing.offsets[s + 1] - packing.offsets[s];

@@ -26,7 +26,9 @@ class Decoders : public testing::TestWithParam<const char*> {
 
   at::Tensor tensor(const std::string& name) const { return tensors.read(*tensors.find(name)); }
   at::Tensor logits(const at::Tensor& x) const {
-    return nn::linear(model->hidden(x, nn::make_packing({x.size(0)}, at::kCPU)), model->head());
+    return nn::linear(
+        model->hidden(x, nn::PackedAttention(nn::make_packing({x.size(0)}, at::kCPU))),
+        model->head());
   }
 };
 INSTANTIATE_TEST_SUITE_P(Qwen2, Decoders,

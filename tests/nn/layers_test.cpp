@@ -9,33 +9,10 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "cpu_kernels.hpp"
-#include "preimage/base/random.hpp"
-#include "preimage/nn/attention.hpp"
+#include "nn/tensors.hpp"
 
 namespace preimage::nn {
 namespace {
-
-at::Tensor random_tensor(at::IntArrayRef shape, const std::string& name, double scale = 1) {
-  const base::RandomStream stream(7, name, "test");
-  auto out = at::empty(shape, at::kFloat);
-  for (int64_t i = 0; i < out.numel(); ++i)
-    out.data_ptr<float>()[i] = static_cast<float>(scale * stream.normal(i));
-  return out;
-}
-
-double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  return ((a - b).norm() / (b.norm() + 1e-30)).item<double>();
-}
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  return at::equal(a.contiguous().view(at::kInt), b.contiguous().view(at::kInt));
-}
-
-// Gradients of sum(out * direction) with respect to `inputs`.
-std::vector<at::Tensor> gradients(const at::Tensor& out, const std::vector<at::Tensor>& inputs) {
-  const auto direction = random_tensor(out.sizes(), "direction");
-  return torch::autograd::grad({(out * direction).sum()}, inputs);
-}
 
 TEST(Linear, AgreesWithAten) {
   for (const auto& [rows, in, out] : std::vector<std::array<int64_t, 3>>{
@@ -169,57 +146,6 @@ TEST(CrossEntropy, NanStaysNan) {
   EXPECT_TRUE(std::isnan(linear_cross_entropy(hidden, Weight(random_tensor({40, 16}, "w")),
                                               at::zeros({2}, at::kLong), at::ones({2}))
                              .loss.item<float>()));
-}
-
-struct AttentionCase {
-  HeadLayout heads;
-  std::vector<int64_t> lengths;
-};
-
-const std::vector<AttentionCase> kAttentionCases = {
-    {{4, 2, 64, 0.125}, {1, 17, 40, 33, 100}},
-    {{2, 2, 8, 0.3}, {5, 16, 31}},
-    {{6, 1, 24, 0.2}, {48, 3}},
-};
-
-TEST(Attention, AgreesWithAten) {
-  for (const auto& [heads, lengths] : kAttentionCases) {
-    const auto packing = make_packing(lengths, at::kCPU);
-    auto qkv = random_tensor({packing.tokens(), heads.width()}, "qkv").requires_grad_();
-    const auto ours = attention(qkv, heads, packing), oracle = plain_attention(qkv, heads, packing);
-    EXPECT_LT(relative_error(ours, oracle), 1e-6);
-    EXPECT_LT(relative_error(gradients(ours, {qkv})[0], gradients(oracle, {qkv})[0]), 2e-6);
-  }
-}
-
-TEST(Attention, PrefillDecodeAndAnyBatchGiveTheSameBits) {
-  for (const auto& [heads, lengths] : kAttentionCases) {
-    const auto packing = make_packing(lengths, at::kCPU);
-    const auto qkv = random_tensor({packing.tokens(), heads.width()}, "qkv");
-    at::set_num_threads(2);
-    const auto all = attention(qkv, heads, packing);
-    at::set_num_threads(1);
-    EXPECT_TRUE(same_bits(all, attention(qkv, heads, packing)));
-    const int64_t longest = packing.longest, width = heads.kv_heads * heads.head_dim;
-    for (int64_t s = 0; s < packing.sequences(); ++s) {
-      const int64_t first = packing.offsets[s], length = lengths[s];
-      const auto own = qkv.narrow(0, first, length).contiguous();
-      const auto expected = all.narrow(0, first, length);
-      EXPECT_TRUE(same_bits(expected, attention(own, heads, make_packing({length}, at::kCPU))));
-      // Token by token over a cache, after a prefill of a third.
-      const LayerCache cache{at::zeros({1, longest + 5, width}),
-                             at::zeros({1, longest + 5, width})};
-      const int64_t prefill = std::max<int64_t>(1, length / 3);
-      auto got = cached_attention(own.narrow(0, 0, prefill), heads,
-                                  make_packing({prefill}, at::kCPU), cache, {{0}, {0}});
-      EXPECT_TRUE(same_bits(expected.narrow(0, 0, prefill), got));
-      for (int64_t t = prefill; t < length; ++t) {
-        got = cached_attention(own.narrow(0, t, 1), heads, make_packing({1}, at::kCPU), cache,
-                               {{0}, {t}});
-        EXPECT_TRUE(same_bits(expected.narrow(0, t, 1), got)) << t;
-      }
-    }
-  }
 }
 
 }  // namespace

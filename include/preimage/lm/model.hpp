@@ -16,12 +16,6 @@
 
 namespace preimage::lm {
 
-// Keys and values of `rows` sequences of up to `capacity` tokens.
-struct KvCache {
-  std::vector<nn::LayerCache> layers;  // [rows, capacity, kv_heads * head_dim] each
-  int64_t rows = 0, capacity = 0;
-};
-
 class Model {
  public:
   virtual ~Model() = default;
@@ -32,14 +26,12 @@ class Model {
   // ids [tokens] int64 -> [tokens, d] in the model's dtype; differentiable where the table is
   // trained.
   virtual at::Tensor embed(const at::Tensor& ids) const = 0;
-  // Embeddings [tokens, d] of packed sequences -> final normed hidden states [tokens, d].
-  // Differentiable in x; frozen weights get no gradient.
-  virtual at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing) const = 0;
-  // The same for new tokens of sequences whose earlier tokens are in the cache; appends to it. No
-  // graph.
-  virtual at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing, KvCache& cache,
-                            const nn::CachePlaces& places) const = 0;
-  virtual KvCache make_cache(int64_t rows, int64_t capacity) const = 0;
+  // Embeddings [tokens, d] -> final normed hidden states [tokens, d]. Differentiable in x where the
+  // context is; frozen weights get no gradient.
+  virtual at::Tensor hidden(const at::Tensor& x, const nn::AttentionContext& context) const = 0;
+  // The heads of the layers that attend, in the order in which `hidden` counts them: the shape of a
+  // cache.
+  virtual const std::vector<nn::HeadLayout>& attention_layers() const = 0;
   // The vocabulary projection [V, d]; logits = nn::linear(hidden, head()).
   virtual const nn::Weight& head() const = 0;
   // The embedding table [V, d].

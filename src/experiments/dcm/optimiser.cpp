@@ -168,7 +168,7 @@ void Optimiser::evaluate_and_update() {
   for (const auto& group : l.groups)
     inputs.index_copy_(0, group.positions, content.index_select(0, group.c_rows));
   inputs.requires_grad_();
-  const auto hidden = model_->hidden(inputs, l.packing);
+  const auto hidden = model_->hidden(inputs, nn::PackedAttention(l.packing));
   const auto loss = nn::linear_cross_entropy(hidden.index_select(0, l.predicted), model_->head(),
                                              l.targets, l.weights);
   record(loss.nll.to(at::kCPU), loss.greedy.to(at::kCPU));

@@ -157,7 +157,9 @@ TEST_P(Optimisers, RowsKAndOnPredictTheTargets) {
   const auto x = at::cat(
       {modes()[kAnswer].unsqueeze(0), c, model->embed(at::tensor(Ids{7, 8, 9}, at::kLong))});
   const auto logprobs = at::log_softmax(
-      nn::linear(model->hidden(x, nn::make_packing({6}, at::kCPU)), model->head()), 1);
+      nn::linear(model->hidden(x, nn::PackedAttention(nn::make_packing({6}, at::kCPU))),
+                 model->head()),
+      1);
   ASSERT_EQ(nll.size(), 3u);
   float misaligned = 0;
   for (int64_t i = 0; i < 3; ++i) {

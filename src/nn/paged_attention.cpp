@@ -1,0 +1,123 @@
+#include "preimage/nn/paged_attention.hpp"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
+#include "attention_tiles.hpp"
+#include "plain_attention.hpp"
+#include "preimage/base/error.hpp"
+
+namespace preimage::nn {
+namespace {
+
+static_assert(kPageTokens == kKeyBlock);
+
+at::ScalarType cache_dtype(at::ScalarType model, at::Device device) {
+  return device.is_cpu() ? at::kFloat : model;
+}
+
+at::Tensor kernel_attention(const at::Tensor& qkv, const HeadLayout& heads, const LayerCache& cache,
+                            const PagedAttention& context) {
+  const auto& fresh = context.fresh();
+  auto out = at::empty({qkv.size(0), heads.out_width()}, qkv.options());
+  const auto body = [&](int64_t s, int64_t head, float* scratch) {
+    const auto& sequence = context.sequences()[static_cast<size_t>(s)];
+    if (sequence.fresh == 0) return;
+    const int64_t first = fresh.offsets[static_cast<size_t>(s)];
+    auto tile = packed_tile(qkv.const_data_ptr<float>(), heads, first, sequence.fresh, head);
+    tile.first_position = sequence.cached;
+    tile.pages = sequence.pages.data();
+    tile.k = cache.keys.const_data_ptr<float>() + head * heads.head_dim;
+    tile.v = cache.values.const_data_ptr<float>() + head * heads.value_size();
+    tile.k_row = cache.keys.size(2), tile.v_row = cache.values.size(2);
+    set_output(tile, heads, out.data_ptr<float>(), nullptr, first, head);
+    tile.scratch = scratch;
+    cpu_kernels().attention(tile);
+  };
+  for_heads(heads, fresh.sequences(), context.position_limit(), body);
+  return out;
+}
+
+at::Tensor plain_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
+                                 const LayerCache& cache, const PagedAttention& context) {
+  const auto q = split_heads(qkv, heads).q;
+  std::vector<at::Tensor> out;
+  for (size_t s = 0; s < context.sequences().size(); ++s) {
+    const auto& sequence = context.sequences()[s];
+    const auto pages = at::tensor(sequence.pages, at::kInt).to(qkv.device());
+    const auto seen = [&](const at::Tensor& x, int64_t size) {
+      return x.index_select(0, pages)
+          .flatten(0, 1)
+          .narrow(0, 0, sequence.cached + sequence.fresh)
+          .unflatten(1, {heads.kv_heads, size});
+    };
+    out.push_back(plain_sequence(q.narrow(0, context.fresh().offsets[s], sequence.fresh),
+                                 seen(cache.keys, heads.head_dim),
+                                 seen(cache.values, heads.value_size()), heads));
+  }
+  return at::cat(out);
+}
+
+}  // namespace
+
+int64_t page_bytes(const std::vector<HeadLayout>& layers, at::ScalarType dtype, at::Device device) {
+  int64_t numbers = 0;
+  for (const auto& heads : layers)
+    numbers += heads.kv_heads * (heads.head_dim + heads.value_size());
+  return numbers * kPageTokens * static_cast<int64_t>(c10::elementSize(cache_dtype(dtype, device)));
+}
+
+KvCache make_kv_cache(const std::vector<HeadLayout>& layers, int64_t pages, at::ScalarType dtype,
+                      at::Device device) {
+  KvCache cache{{}, pages};
+  const auto options = at::device(device).dtype(cache_dtype(dtype, device));
+  for (const auto& heads : layers) {
+    cache.layers.push_back(
+        {at::empty({pages, kPageTokens, heads.kv_heads * heads.head_dim}, options),
+         at::empty({pages, kPageTokens, heads.kv_heads * heads.value_size()}, options)});
+  }
+  return cache;
+}
+
+PagedAttention::PagedAttention(const KvCache& cache, std::vector<PagedSequence> sequences,
+                               at::Device device)
+    : cache_(cache), sequences_(std::move(sequences)) {
+  std::vector<int64_t> lengths, positions, slots;
+  for (const auto& sequence : sequences_) {
+    const int64_t end = sequence.cached + sequence.fresh;
+    base::check(end <= static_cast<int64_t>(sequence.pages.size()) * kPageTokens,
+                "a sequence has pages for its cached and fresh tokens");
+    for (int64_t t = sequence.cached; t < end; ++t) {
+      positions.push_back(t);
+      slots.push_back(sequence.pages[static_cast<size_t>(t / kPageTokens)] * kPageTokens +
+                      t % kPageTokens);
+    }
+    lengths.push_back(sequence.fresh);
+    position_limit_ = std::max(position_limit_, end);
+  }
+  fresh_ = make_packing(lengths, device);
+  positions_ = at::tensor(positions, at::kLong).to(device);
+  slots_ = at::tensor(slots, at::kLong).to(device);
+}
+
+void PagedAttention::append(const LayerCache& cache, const at::Tensor& qkv,
+                            const HeadLayout& heads) const {
+  const auto [q, k, v] = split_heads(qkv, heads);
+  cache.keys.flatten(0, 1).index_copy_(0, slots_, k.flatten(1).to(cache.keys.scalar_type()));
+  cache.values.flatten(0, 1).index_copy_(0, slots_, v.flatten(1).to(cache.values.scalar_type()));
+}
+
+at::Tensor PagedAttention::attend(int64_t layer, const at::Tensor& qkv,
+                                  const HeadLayout& heads) const {
+  const at::NoGradGuard no_grad;
+  const auto& cache = cache_.layers[static_cast<size_t>(layer)];
+  append(cache, qkv, heads);
+  if (qkv.is_cpu()) {
+    const auto wide = qkv.to(at::kFloat).contiguous();
+    return kernel_attention(wide, heads, cache, *this).to(qkv.scalar_type());
+  }
+  return plain_paged_attention(qkv, heads, cache, *this);
+}
+
+}  // namespace preimage::nn
