@@ -3,62 +3,31 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/tensor_reduce.hpp"
+#include "preimage/lm/train_state.hpp"
 #include "preimage/nn/layers.hpp"
-#include "train_state.hpp"
 
 namespace preimage::lm {
 namespace {
 
-// The leaves of one step's graph: the parameters themselves in float32, or copies in the products'
-// dtype.
-struct Leaves {
-  std::vector<std::string> names;
-  std::vector<at::Tensor> tensors;
-  std::shared_ptr<const Model> model;
-};
-
-Leaves make_leaves(const Parameters& parameters, const ModelConfig& config, at::ScalarType dtype) {
-  Leaves leaves;
-  std::map<std::string, at::Tensor> by_name;
-  for (const auto& [name, shape] : expected_tensors(config)) {
-    auto leaf = parameters.views.at(name).detach().to(dtype).requires_grad_();
-    leaves.names.push_back(name);
-    leaves.tensors.push_back(leaf);
-    by_name[name] = leaf;
-  }
-  leaves.model = build_model(
-      config, [&](const std::string& name, at::IntArrayRef) { return by_name.at(name); });
-  return leaves;
+std::shared_ptr<const Model> model_of(const Leaves& leaves, const ModelConfig& config) {
+  return build_model(
+      config, [&](const std::string& name, at::IntArrayRef) { return leaves.by_name.at(name); });
 }
 
-struct ShardLoss {
-  at::Tensor sum;  // scalar: sum of weighted nats, scaled; differentiable when the model is
-};
-
-ShardLoss shard_loss(const Model& model, const TrainStream::Shard& shard, double scale) {
+// Scalar: sum of weighted nats, scaled; differentiable when the model is.
+at::Tensor shard_loss(const Model& model, const TrainStream::Shard& shard, double scale) {
   const auto device = model.device();
   const auto packing = nn::make_packing(shard.lengths, device);
   const auto inputs = at::tensor(shard.inputs, at::kLong).to(device);
   const auto targets = at::tensor(shard.targets, at::kLong).to(device);
   const auto weights = (at::tensor(shard.weights, at::kFloat) * scale).to(device);
   const auto hidden = model.hidden(model.embed(inputs), nn::PackedAttention(packing));
-  return {nn::linear_cross_entropy(hidden, model.head(), targets, weights).loss};
-}
-
-// Flat float32 gradient of one micro-shard in the order of the parameters, followed by its loss.
-at::Tensor shard_gradient(const Leaves& leaves, const TrainStream::Shard& shard, double counted) {
-  const auto loss = shard_loss(*leaves.model, shard, 1 / counted).sum;
-  const auto gradients = torch::autograd::grad({loss}, leaves.tensors);
-  std::vector<at::Tensor> flat;
-  for (const auto& g : gradients) flat.push_back(g.detach().to(at::kFloat).reshape({-1}));
-  flat.push_back(loss.detach().to(at::kFloat).reshape({1}));
-  return at::cat(flat);
+  return nn::linear_cross_entropy(hidden, model.head(), targets, weights).loss;
 }
 
 // All micro-shards of a step: each rank needs their count of tokens, and its own shards whole.
@@ -78,25 +47,50 @@ at::ScalarType products_dtype(const TrainOptions& options) {
 TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const ModelConfig& config,
                       const TrainStream& text, const TrainOptions& options,
                       const TrainContext& context, int64_t step) {
-  const auto leaves = make_leaves(parameters, config, products_dtype(options));
+  const auto leaves = make_leaves(parameters, expected_tensors(config), products_dtype(options));
+  const auto model = model_of(leaves, config);
   const auto shards = step_shards(text, options, step);
   double counted = 0;
   for (const auto& shard : shards) counted += shard.counted;
   counted = std::max(counted, 1.0);
-  cluster::TreeSum sum(context.world, options.micro_shards);
-  for (int64_t s = sum.owned().begin; s < sum.owned().end; ++s) {
-    sum.add(s, shard_gradient(leaves, shards[static_cast<size_t>(s)], counted));
-  }
-  const int64_t size = parameters.flat.numel();
-  const auto total = sum.finish(at::empty({size + 1}, parameters.flat.options()));
   TrainPoint point;
   point.step = step;
-  point.loss = total[size].item<float>();
   point.learning_rate = optim::learning_rate(options.schedule, step);
-  point.gradient_norm =
-      optim::adamw_step(parameters.flat, total.narrow(0, 0, size), parameters.decay_mask, adam,
-                        point.learning_rate, options.adam);
+  const auto result = data_parallel_step(
+      {parameters, adam, context.world}, leaves,
+      {.micro_shards = options.micro_shards,
+       .learning_rate = point.learning_rate,
+       .adam = options.adam},
+      [&](int64_t s) -> ShardLoss {
+        return {shard_loss(*model, shards[static_cast<size_t>(s)], 1 / counted), {}};
+      });
+  point.loss = result.loss;
+  point.gradient_norm = result.gradient_norm;
   return point;
+}
+
+// One row of the stored curve.
+constexpr int64_t kCurveColumns = 6;
+
+at::Tensor curve_tensor(const std::vector<TrainPoint>& curve) {
+  auto out = at::empty({static_cast<int64_t>(curve.size()), kCurveColumns}, at::kDouble);
+  double* row = out.data_ptr<double>();
+  for (const auto& p : curve) {
+    for (const double value : {static_cast<double>(p.step), p.loss, p.gradient_norm,
+                               p.learning_rate, p.validation_loss, p.tokens_per_s}) {
+      *row++ = value;
+    }
+  }
+  return out;
+}
+
+std::vector<TrainPoint> curve_points(const at::Tensor& tensor) {
+  std::vector<TrainPoint> out;
+  const double* row = tensor.const_data_ptr<double>();
+  for (int64_t i = 0; i < tensor.size(0); ++i, row += kCurveColumns) {
+    out.push_back({static_cast<int64_t>(row[0]), row[1], row[2], row[3], row[4], row[5]});
+  }
+  return out;
 }
 
 void require_finite(const TrainPoint& point) {
@@ -139,7 +133,7 @@ double evaluate(const Model& model, const TrainStream& text, int64_t shards, int
   cluster::TreeSum sum(world, shards);
   for (int64_t s = sum.owned().begin; s < sum.owned().end; ++s) {
     const auto shard = text.shard(s, shard_tokens);
-    const double nats = shard_loss(model, shard, 1).sum.item<float>();
+    const double nats = shard_loss(model, shard, 1).item<float>();
     sum.add(s, at::tensor({nats, shard.counted}, at::kFloat));
   }
   const auto total = sum.finish(at::empty({2}, at::kFloat));
@@ -151,17 +145,23 @@ TrainResult train(Parameters& parameters, const ModelConfig& config, const Train
                   const TrainContext& context) {
   TrainResult result;
   optim::AdamWState adam{at::zeros_like(parameters.flat), at::zeros_like(parameters.flat), 0};
-  TrainStateFile state(context.state_folder, parameters, adam);
-  result.curve = state.load(context.world);
+  const TrainStateFile state(context.state_folder.empty()
+                                 ? std::filesystem::path()
+                                 : context.state_folder / "train_state.safetensors",
+                             {{"parameters", parameters.flat},
+                              {"first_moment", adam.first},
+                              {"second_moment", adam.second}});
+  if (const auto curve = state.load(context.world)) result.curve = curve_points(*curve);
+  adam.steps = static_cast<int64_t>(result.curve.size());
   const auto validate = [&] {
-    const auto leaves = make_leaves(parameters, config, products_dtype(options));
-    return evaluate(*leaves.model, validation, options.evaluate_shards, options.shard_tokens,
-                    context.world);
+    const auto leaves = make_leaves(parameters, expected_tensors(config), products_dtype(options));
+    return evaluate(*model_of(leaves, config), validation, options.evaluate_shards,
+                    options.shard_tokens, context.world);
   };
   for (auto step = static_cast<int64_t>(result.curve.size()); step < options.steps; ++step) {
     // All ranks must leave together: the decision is collective.
     if (context.budget && context.world.any(context.budget->must_stop())) {
-      state.save(result.curve, context.world);
+      state.save(curve_tensor(result.curve), context.world);
       return result;
     }
     const double begin = base::monotonic_seconds();
@@ -175,7 +175,7 @@ TrainResult train(Parameters& parameters, const ModelConfig& config, const Train
     result.curve.push_back(point);
     if (context.report) context.report(point);
     if (last || (options.checkpoint_every > 0 && (step + 1) % options.checkpoint_every == 0))
-      state.save(result.curve, context.world);
+      state.save(curve_tensor(result.curve), context.world);
   }
   result.finished = true;
   return result;

@@ -15,8 +15,8 @@
 #include "preimage/base/config.hpp"
 #include "preimage/cluster/communicator.hpp"
 #include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/data_parallel.hpp"
 #include "preimage/lm/model.hpp"
-#include "preimage/optim/adam.hpp"
 #include "preimage/optim/schedule.hpp"
 
 namespace preimage::lm {
@@ -87,12 +87,6 @@ struct TrainPoint {
   double tokens_per_s = 0;      // measured
 };
 
-// Parameters by their published names, float32, each a view into one flat vector.
-struct Parameters {
-  at::Tensor flat;        // [n]
-  at::Tensor decay_mask;  // [n]: 1 for matrices
-  std::map<std::string, at::Tensor> views;
-};
 // From scratch: normal(0, 0.02) matrices (the projections back into the residual stream scaled by
 // 1/sqrt(2 layers): GPT-2, Radford et al. 2019), biases 0, norms 1; keyed by (seed, name, element).
 Parameters initial_parameters(const ModelConfig& config, uint64_t seed, at::Device device);
