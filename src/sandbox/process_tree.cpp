@@ -1,0 +1,100 @@
+#include "process_tree.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "descriptor.hpp"
+
+namespace preimage::sandbox {
+namespace {
+
+std::string read_small(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text(4096, '\0');
+  const ssize_t got = file ? ::read(file.get(), text.data(), text.size()) : 0;
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  return text;
+}
+
+std::vector<long> numbers_in(const std::string& text) {
+  std::vector<long> numbers;
+  const char* at = text.c_str();
+  for (char* end = nullptr;; at = end) {
+    const long number = std::strtol(at, &end, 10);
+    if (end == at) return numbers;
+    numbers.push_back(number);
+  }
+}
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+// The children of all threads of a process.
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+  const std::unique_ptr<DIR, CloseFolder> folder(::opendir(tasks.c_str()));
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+    if (entry->d_name[0] == '.') continue;
+    for (const long child : numbers_in(read_small(tasks + "/" + entry->d_name + "/children")))
+      children.push_back(static_cast<pid_t>(child));
+  }
+  return children;
+}
+
+template <class Visit>
+void visit_tree(pid_t root, const Visit& visit) {
+  constexpr size_t kMost = 512;  // more than any slot may have
+  std::vector<pid_t> waiting = {root};
+  for (size_t i = 0; i < waiting.size() && i < kMost; ++i) {
+    visit(waiting[i]);
+    for (const pid_t child : children_of(waiting[i])) waiting.push_back(child);
+  }
+}
+
+// utime, stime, cutime and cstime: fields 14 to 17 of /proc/PID/stat (man 5 proc), counted behind
+// the command's name, which may hold anything.
+double cpu_seconds(pid_t pid) {
+  static const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const auto text = read_small("/proc/" + std::to_string(pid) + "/stat");
+  const size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos || name_end + 4 > text.size()) return 0;
+  const auto fields = numbers_in(text.substr(name_end + 4));  // from field 4 on
+  if (fields.size() < 14) return 0;
+  return static_cast<double>(fields[10] + fields[11] + fields[12] + fields[13]) / ticks;
+}
+
+}  // namespace
+
+int64_t resident_bytes(pid_t pid) {
+  const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/statm"));
+  return fields.size() < 2 ? 0 : fields[1] * ::sysconf(_SC_PAGESIZE);
+}
+
+TreeUse tree_use(pid_t root, int64_t shared_bytes) {
+  TreeUse use;
+  visit_tree(root, [&](pid_t pid) {
+    use.cpu_s += cpu_seconds(pid);
+    use.rss_bytes += std::max<int64_t>(0, resident_bytes(pid) - shared_bytes);
+    ++use.processes;
+  });
+  return use;
+}
+
+void set_idle_class(pid_t root, bool idle) {
+  const sched_param parameter{};
+  visit_tree(root, [&](pid_t pid) {
+    ::sched_setscheduler(pid, idle ? SCHED_IDLE : SCHED_OTHER, &parameter);
+  });
+}
+
+}  // namespace preimage::sandbox

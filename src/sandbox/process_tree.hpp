@@ -1,0 +1,26 @@
+// What a process and all it has started use, read from /proc.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace preimage::sandbox {
+
+struct TreeUse {
+  double cpu_s = 0;       // ended and waited-for children included
+  int64_t rss_bytes = 0;  // beyond what each shares with the zygote it was forked from
+  int processes = 0;
+};
+
+// `shared_bytes` are not counted for each process: a fresh fork has them resident too.
+TreeUse tree_use(pid_t root, int64_t shared_bytes);
+
+// Resident bytes of one process; 0 when it is gone.
+int64_t resident_bytes(pid_t pid);
+
+// Moves a process with its descendants to the class that runs when nobody else wants to, or back.
+// Without the right to (an unprivileged user may not come back) nothing happens.
+void set_idle_class(pid_t root, bool idle);
+
+}  // namespace preimage::sandbox

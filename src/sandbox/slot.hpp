@@ -1,0 +1,119 @@
+// One place where a program runs: a zygote for the program and one for its judge, each in
+// namespaces of its own, and what goes on there now.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cgroup.hpp"
+#include "events.hpp"
+#include "preimage/sandbox/pool.hpp"
+#include "zygote.hpp"
+
+namespace preimage::sandbox {
+
+// A program on its way to a verdict.
+struct Job {
+  uint64_t ticket = 0;
+  Request request;
+  int runs = 0;
+  bool alone = false;                    // a time-out's second run
+  std::optional<Verdict> first_verdict;  // of an earlier run that did not count
+  std::string first_detail;
+};
+
+// How one run ended: what the judge said, and what was seen from outside.
+struct Run {
+  Verdict verdict = Verdict::infra;
+  std::string detail;
+  bool retry = false;  // INFRA that another run may cure
+  double cpu_s = 0, wall_s = 0, rss_mb = 0;
+  std::string output;
+  base::Json facts = nullptr;
+};
+
+class Slot {
+ public:
+  struct Options {
+    int index = 0;                   // from 0; decides the uids
+    const Limits* limits = nullptr;  // those of the scheduler, which may change them
+    bool use_cgroup = true;
+    Events* events = nullptr;
+    std::function<void(Slot&)> ended;  // the run is over, take() it
+  };
+  // Opens namespaces in both zygotes. Throws ExitCode::unavailable.
+  Slot(const Options& options, const Zygote& candidates, const Zygote& judges);
+  ~Slot();
+
+  bool idle() const { return !job_; }
+  bool broken() const { return broken_; }  // a zygote is gone: open another slot
+  int programs() const { return programs_; }
+
+  void start(Job job);
+  struct Ended {
+    Job job;
+    Run run;
+  };
+  Ended take();
+  const Job& job() const { return *job_; }
+
+  // Ends the run from outside, unless its verdict is there already.
+  void stop(Verdict verdict, const std::string& detail);
+
+  // The program's process on the host, once it has lived for 20 ms; 0 before.
+  pid_t program() const { return program_; }
+  double started_s() const { return started_s_; }
+  bool decided() const { return decided_; }
+  // What the supervisor has seen of the run so far.
+  struct Watch {
+    double cpu_s = 0;         // of all its processes
+    double next_look_s = 0;   // monotonic
+    bool background = false;  // no longer among those that compute at once
+    bool idle_class = false;  // runs only when nobody else wants the processor
+  };
+  Watch watch;
+  const Cgroup* cgroup() const { return cgroup_.get(); }
+
+ private:
+  struct Side {
+    Descriptor control;
+    pid_t zygote = 0;
+    bool running = false;
+  };
+  void open(Side& side, const Zygote& zygote);
+  void close_run();
+  void hear(Side& side);
+  void hear_ended(Side& side, const base::Json& message);
+  void hear_output();
+  void hear_verdict();
+  void kill(Side& side);
+  void finish_when_over();
+  Run conclude();
+  bool killed_for_memory();
+  Verdict verdict_of_death(std::string& detail) const;
+
+  Options options_;
+  std::unique_ptr<Cgroup> cgroup_;
+  Side candidate_, judge_;
+  bool broken_ = false;
+  int programs_ = 0;
+
+  std::optional<Job> job_;
+  Descriptor output_, verdicts_;
+  pid_t program_ = 0;
+  double started_s_ = 0;
+  bool decided_ = false;
+  std::optional<Verdict> stopped_;
+  std::string stop_detail_;
+  std::string said_;  // by the judge, or the facts of an observed program
+  std::string tail_;  // of the output
+  std::string marker_window_;
+  bool marker_seen_ = false;
+  int64_t written_ = 0;
+  int status_ = 0;  // wait status of the program
+  double cpu_s_ = 0, rss_mb_ = 0, wall_s_ = 0;
+  int64_t oom_kills_ = 0;  // of the cgroup before the run
+};
+
+}  // namespace preimage::sandbox

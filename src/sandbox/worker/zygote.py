@@ -1,0 +1,318 @@
+"""A warm interpreter that forks: once for each slot, and there once for each program.
+
+    python zygote.py ROLE      ROLE: candidate | judge; fd 3 is the supervisor's socket
+
+The first process (the root) waits for slots to be opened. Each slot is a fork in namespaces of its own, which
+waits for programs; each program is a fork of the slot in a new pid and mount namespace, with a new tmpfs, the
+slot's second uid, its limits and its system call filter. Nothing here ever sees a program or a test before it
+has forked for it. Everything is single-threaded.
+"""
+import builtins
+import ctypes
+import gc
+import importlib.util
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_NOSUID, MS_NODEV = 2, 4
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
+CONTROL = 3
+SCRATCH = "/tmp"
+NOBODY = 65534
+LIVES_LONG_MS = 20  # a program that is still there by then is shown to the supervisor, which watches it
+
+# What programs like to import. Warm, they cost a fork nothing.
+IMPORTS = ("abc argparse array bisect builtins calendar cmath collections contextlib copy csv ctypes dataclasses datetime "
+           "decimal enum fractions functools gc hashlib heapq html inspect io itertools json linecache locale math "
+           "numbers operator pprint queue random re reprlib select signal socket statistics string struct "
+           "sys textwrap threading time traceback types typing unicodedata uuid warnings weakref zlib").split()
+
+libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: the interpreter's lock stays held over a clone
+
+
+def system_call(name, *arguments):
+    result = libc[name](*arguments)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return result
+
+
+def clone(flags):
+    """os.fork() into new namespaces: 0 in the child."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    pid = libc.syscall(number, flags | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"clone: {os.strerror(number)}")
+    return pid
+
+
+def receive(control):
+    """(message, file descriptors) from the supervisor; (None, []) when it is gone."""
+    message, fds, _, _ = socket.recv_fds(control, 1 << 16, 8)
+    return (json.loads(message) if message else None), fds
+
+
+def send(control, **content):
+    control.send(json.dumps(content).encode())
+
+
+def send_pid(control, pid):
+    """Tells the supervisor which process this is: the kernel translates the number into its namespace."""
+    credentials = struct.pack("iii", pid, os.getuid(), os.getgid())
+    control.sendmsg([b'{"lives": true}'], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)])
+
+
+class Settings:
+    """What the supervisor said at the start; the same for every program."""
+
+    def __init__(self, message):
+        self.role = message["role"]
+        self.candidate = self.role == "candidate"
+        self.mapped = message["mapped"]  # uids of their own for programs; else one user namespace for each
+        self.walls = message["walls"]
+        self.memory = message["memory_mb"] << 20
+        self.processes = message["processes"]
+        self.file = message["file_mb"] << 20
+        self.scratch = message["scratch"].encode()  # options of the tmpfs
+        self.processes_fd = None  # the host's /proc, where a program maps its own user
+
+    def kept(self):
+        """Descriptors of a slot besides its socket."""
+        return [] if self.processes_fd is None else [self.processes_fd]
+
+    def rlimits(self, cpu_s):
+        """RLIMIT_CPU counts whole seconds of one process: the supervisor is exact, this one is there if it is not."""
+        limits = {resource.RLIMIT_AS: self.memory, resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_FSIZE: self.file,
+                  resource.RLIMIT_NOFILE: 64, resource.RLIMIT_CORE: 0, resource.RLIMIT_STACK: 8 << 20,
+                  resource.RLIMIT_MEMLOCK: 0, resource.RLIMIT_MSGQUEUE: 0, resource.RLIMIT_SIGPENDING: 256}
+        if self.candidate:
+            limits[resource.RLIMIT_NPROC] = self.processes
+        return limits
+
+
+def enter(settings, uid, cpu_s):
+    """Puts up the walls around this process, a fresh fork. No way back."""
+    walls = settings.walls
+    if not settings.mapped:
+        uid = NOBODY if settings.candidate else 0
+    if settings.candidate and walls["mount"]:
+        system_call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, settings.scratch % uid)
+    if walls["rlimits"]:
+        for limit, value in settings.rlimits(cpu_s).items():
+            resource.setrlimit(limit, (value, value))
+    if settings.mapped and walls["uid"]:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    header = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0)
+    system_call("capset", header, bytes(24))
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    system_call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.chdir(SCRATCH)
+    os.umask(0o077)
+    if walls["seccomp"]:
+        settings.install()
+
+
+def load_filter(settings, fd):
+    """Keeps the filter that libseccomp compiled, as the kernel wants it."""
+    program = os.pread(fd, 1 << 20, 0)
+    os.close(fd)
+    settings.program = ctypes.create_string_buffer(program, len(program))
+    settings.fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(settings.program))
+    settings.install = lambda: system_call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, settings.fprog, 0, 0)
+
+
+def move_descriptors(fds):
+    """`fds` become 3, 4, ...; everything above them is closed."""
+    high = [os.dup2(fd, 64 + at) for at, fd in enumerate(fds)]
+    for at, fd in enumerate(high):
+        os.dup2(fd, 3 + at, inheritable=False)
+    os.closerange(3 + len(fds), 1024)
+
+
+def run_candidate(settings, message, fds):
+    job_fd, requests, replies, output = fds
+    with open(job_fd, "rb") as file:
+        job = json.loads(file.read())
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    move_descriptors([requests, replies])
+    enter(settings, message["uid"], message["cpu_s"])
+    if job["observe"]:
+        settings.candidate_module.observe(job, 4)
+    else:
+        settings.candidate_module.serve(job, 3, 4)
+
+
+def run_judge(settings, message, fds):
+    job_fd, replies, requests, verdicts = fds
+    with open(job_fd, "rb") as file:
+        job = json.loads(file.read())
+    move_descriptors([requests, replies, verdicts])
+    enter(settings, message["uid"], message["cpu_s"])
+    settings.judge_module.judge(job, 3, 4, 5)
+
+
+def run(settings, message, fds):
+    """The life of one program's process, or of its judge's."""
+    code = 1
+    try:
+        (run_candidate if settings.candidate else run_judge)(settings, message, fds)
+        code = 0
+    except SystemExit:
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+def map_user(settings):
+    """The unprivileged level: a user namespace for each program, in which it is nobody in particular."""
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} 0 1"), ("gid_map", f"{NOBODY} 0 1")):
+        fd = os.open("self/" + name, os.O_WRONLY, dir_fd=settings.processes_fd)
+        os.write(fd, text.encode())
+        os.close(fd)
+
+
+def start(settings, message, fds):
+    """Forks for one program; its pid."""
+    flags = 0
+    if settings.candidate:
+        flags = CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWNS * settings.walls["mount"]
+        if not settings.mapped:
+            flags |= CLONE_NEWUSER
+    pid = clone(flags)
+    if pid == 0:
+        if flags & CLONE_NEWUSER:
+            map_user(settings)
+        run(settings, message, fds)
+    return pid
+
+
+def attend(control, pid):
+    """Until the process has ended: its wait status and resource usage."""
+    pidfd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(control, select.POLLIN)
+    shown = False
+    while True:
+        ready = dict(poll.poll(None if shown else LIVES_LONG_MS))
+        if pidfd in ready:
+            break
+        if control.fileno() in ready:
+            if receive(control)[0] is None:
+                os._exit(0)  # the supervisor is gone, and this is the init of everything below
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        elif not shown:
+            send_pid(control, pid)
+            shown = True
+    os.close(pidfd)
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage
+
+
+def slot_loop(settings, control):
+    """One program after the other."""
+    send_pid(control, os.getpid())
+    while True:
+        message, fds = receive(control)
+        if message is None:
+            os._exit(0)
+        if "job" not in message:
+            continue  # a kill that came when the program had just ended
+        pid = start(settings, message, fds)
+        for fd in fds:
+            os.close(fd)
+        status, usage = attend(control, pid)
+        send(control, ended=message["job"], status=status, cpu_s=usage.ru_utime + usage.ru_stime,
+             rss_kb=usage.ru_maxrss)
+
+
+def open_slot(settings, control_fd):
+    flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
+    flags |= CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWNET * settings.walls["network"]
+    if clone(flags) == 0:
+        os.dup2(control_fd, CONTROL, inheritable=False)
+        move_descriptors([CONTROL] + settings.kept())
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        socket.sethostname("slot")
+        slot_loop(settings, socket.socket(fileno=CONTROL))
+
+
+def root_loop(settings, control):
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # slots that were closed leave no zombie
+    while True:
+        message, fds = receive(control)
+        if message is None:
+            os._exit(0)
+        try:
+            open_slot(settings, fds[0])
+            send(control, opened=True)
+        except OSError as error:
+            send(control, error=str(error))
+        os.close(fds[0])
+
+
+def import_all(names):
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+
+
+def load_worker(name):
+    """A module of ours. A program may patch builtins; what runs beside it in its process keeps to a copy."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["__builtins__"] = dict(builtins.__dict__)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def main():
+    control = socket.socket(fileno=CONTROL)
+    message, fds = receive(control)
+    settings = Settings(message)
+    load_filter(settings, fds[0])
+    if len(fds) > 1:
+        settings.processes_fd = os.dup2(fds[1], CONTROL + 1, inheritable=False)
+    sys.set_int_max_str_digits(0)
+    os.environ.clear()
+    import_all(IMPORTS)
+    for name in ("codec", "candidate", "judge"):
+        setattr(settings, name + "_module", load_worker(name))
+    for name in ("codec", "candidate", "judge"):
+        del sys.modules[name]  # a program that imports such a name means another
+    gc.collect()
+    gc.freeze()
+    send(control, ready=True, version=sys.version.split()[0])
+    root_loop(settings, control)
+
+
+if __name__ == "__main__":
+    main()
