@@ -40,23 +40,41 @@ def sample(model, tokenizer, problems, options):
     for begin in range(0, len(problems), options.batch):
         part = problems[begin : begin + options.batch]
         batch = tokenizer([prompt_of(p) for p in part], return_tensors="pt", padding=True).to(model.device)
-        done = model.generate(**batch, do_sample=True, temperature=options.temperature, top_k=0, top_p=1.0, num_return_sequences=options.samples,
-                              max_new_tokens=options.tokens, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id)
+        done = model.generate(
+            **batch,
+            do_sample=True,
+            temperature=options.temperature,
+            top_k=0,
+            top_p=1.0,
+            num_return_sequences=options.samples,
+            max_new_tokens=options.tokens,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id,
+        )
         out += tokenizer.batch_decode(done[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
     return [out[i : i + options.samples] for i in range(0, len(out), options.samples)]
 
 
 def passes(program):
     try:
-        return subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, timeout=TIMEOUT_S).returncode == 0
+        return (
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-c", program], capture_output=True, timeout=TIMEOUT_S
+            ).returncode
+            == 0
+        )
     except (subprocess.TimeoutExpired, ValueError):  # ValueError: a NUL in the text
         return False
 
 
 def summary(counts, samples):
     share = len(counts) or 1
-    return {"problems": len(counts), "pass@1": sum(counts) / samples / share, f"oracle@{samples}": sum(c > 0 for c in counts) / share,
-            "mixed": sum(0 < c < samples for c in counts) / share}
+    return {
+        "problems": len(counts),
+        "pass@1": sum(counts) / samples / share,
+        f"oracle@{samples}": sum(c > 0 for c in counts) / share,
+        "mixed": sum(0 < c < samples for c in counts) / share,
+    }
 
 
 def main():
@@ -72,7 +90,7 @@ def main():
     parser.add_argument("--out", type=Path, help="JSON with each program and whether it passed")
     options = parser.parse_args()
 
-    problems = [json.loads(line) for line in open(options.problems, encoding="utf-8")]
+    problems = [json.loads(line) for line in options.problems.read_text(encoding="utf-8").splitlines()]
     problems = [p for p in problems if options.split in (None, split_of(p["task_id"]))]
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -81,7 +99,11 @@ def main():
     with torch.no_grad():
         programs = sample(model, tokenizer, problems, options)
 
-    jobs = ["\n".join([code, *p["test_list"], *p["challenge_test_list"]]) for p, codes in zip(problems, programs) for code in codes]
+    jobs = [
+        "\n".join([code, *p["test_list"], *p["challenge_test_list"]])
+        for p, codes in zip(problems, programs)
+        for code in codes
+    ]
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
         flat = list(pool.map(passes, jobs))
     verdicts = [flat[i : i + options.samples] for i in range(0, len(flat), options.samples)]
@@ -92,9 +114,18 @@ def main():
         groups[split_of(problem["task_id"]) + "/" + problem["kind"].split(":")[0]].append(sum(row))
     print(f"{options.model} temperature {options.temperature}")
     for name in sorted(groups):
-        print(f"  {name:24}", "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in summary(groups[name], options.samples).items()))
+        print(
+            f"  {name:24}",
+            "  ".join(
+                f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}"
+                for k, v in summary(groups[name], options.samples).items()
+            ),
+        )
     if options.out:
-        rows = [{"task_id": p["task_id"], "kind": p["kind"], "programs": codes, "passed": row} for p, codes, row in zip(problems, programs, verdicts)]
+        rows = [
+            {"task_id": p["task_id"], "kind": p["kind"], "programs": codes, "passed": row}
+            for p, codes, row in zip(problems, programs, verdicts)
+        ]
         options.out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 

@@ -17,10 +17,37 @@ VARIABLES = {
     "pair": (("x", "y"), ("p", "q"), ("left", "right"), ("u", "v")),
 }
 RESULTS = ("result", "res", "out", "acc", "total")
-KEYS = {"rest", "last_digit", "digit_count", "digit_sum", "half", "quotient", "length", "first_letter", "last_letter", "vowel_count", "to_lower", "head"}
+KEYS = {
+    "rest",
+    "last_digit",
+    "digit_count",
+    "digit_sum",
+    "half",
+    "quotient",
+    "length",
+    "first_letter",
+    "last_letter",
+    "vowel_count",
+    "to_lower",
+    "head",
+}
 QUANTIFIERS = ("all", "any", "none")
-SINGULAR = {"are": "is", "have": "has", "do": "does", "exceed": "exceeds", "lie": "lies", "end": "ends", "contain": "contains", "differ": "differs",
-            "come": "comes", "start": "starts", "begin": "begins", "lack": "lacks", "read": "reads", "add": "adds"}
+SINGULAR = {
+    "are": "is",
+    "have": "has",
+    "do": "does",
+    "exceed": "exceeds",
+    "lie": "lies",
+    "end": "ends",
+    "contain": "contains",
+    "differ": "differs",
+    "come": "comes",
+    "start": "starts",
+    "begin": "begins",
+    "lack": "lacks",
+    "read": "reads",
+    "add": "adds",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +87,9 @@ def all_kinds():
         for filter in filters:
             out += [Kind("quantifier", source, filter, reducer=q) for q in QUANTIFIERS]
             if source.listed:
-                out += [Kind("positions", source, filter, reducer=r) for r in REDUCERS if r.key in ("list", "first", "last")]
+                out += [
+                    Kind("positions", source, filter, reducer=r) for r in REDUCERS if r.key in ("list", "first", "last")
+                ]
         if source.type != "pair":
             keys = [m for m in maps if m.key in KEYS]
             out += [Kind("mapping", source, f, m) for f in [None] + filters for m in maps]
@@ -84,7 +113,11 @@ class Instance:
         self.kind, self.random = kind, random
         source = kind.source
         self.args = random.choice(source.args)
-        self.constants = {part: part.draw(random) for part in (source, kind.filter, kind.map, kind.other, kind.reducer) if hasattr(part, "draw")}
+        self.constants = {
+            part: part.draw(random)
+            for part in (source, kind.filter, kind.map, kind.other, kind.reducer)
+            if hasattr(part, "draw")
+        }
         if kind.map and kind.other and "k" in self.constants[kind.map]:
             self.constants[kind.map]["k"] += 1
         variables = [v for v in VARIABLES[source.type] if not set(self.names_in(v)) & set(self.args)]
@@ -119,7 +152,9 @@ class Instance:
     def clauses(self):
         """(variable, iterable) of each nested loop."""
         fields = {**self.arguments(), **self.constants_of(self.kind.source)}
-        return [(v.format(**self.variables()), i.format(**fields, **self.variables())) for v, i in self.kind.source.clauses]
+        return [
+            (v.format(**self.variables()), i.format(**fields, **self.variables())) for v, i in self.kind.source.clauses
+        ]
 
     def form(self, part, first=False, **variables):
         """One way to write a filter or a map; `first`: its definition."""
@@ -159,7 +194,10 @@ class Instance:
             return f"[{self.generator(f'bool({self.condition(True)})', None)}]", done
         if kind.shape == "positions":
             listed = f"[_i for _i, {x} in enumerate({self.args[0]}) if {self.condition(True)}]"
-            return listed, {"list": list, "first": lambda v: v[0] if v else -1, "last": lambda v: v[-1] if v else -1}[reducer.key]
+            return (
+                listed,
+                {"list": list, "first": lambda v: v[0] if v else -1, "last": lambda v: v[-1] if v else -1}[reducer.key],
+            )
         if kind.shape in ("mapping", "counts", "groups"):
             pairs = f"[{self.generator(f'({x}, {self.element(True)})', self.condition(True))}]"
             return pairs, {"mapping": dict, "counts": count_second, "groups": group_by_second}[kind.shape]
@@ -180,7 +218,9 @@ class Instance:
     # ----------------------------------------------------------------------------------------------------- words
 
     def words(self, template, part, **more):
-        constants = {key: repr(v) if v is None or isinstance(v, bool) else v for key, v in self.constants.get(part, {}).items()}
+        constants = {
+            key: repr(v) if v is None or isinstance(v, bool) else v for key, v in self.constants.get(part, {}).items()
+        }
         return template.format(**{**constants, **more})
 
     def noun_phrase(self, place=None, filtered=True):
@@ -215,17 +255,33 @@ class Instance:
         phrase = self.noun_phrase(place)
         if kind.shape == "quantifier":
             bare = self.noun_phrase(place, filtered=False)
-            return {"all": f"whether all of {bare} {self.predicate()}", "any": f"whether at least one of {bare} {self.predicate(True)}",
-                    "none": f"whether none of {bare} {self.predicate(True)}"}[kind.reducer]
+            return {
+                "all": f"whether all of {bare} {self.predicate()}",
+                "any": f"whether at least one of {bare} {self.predicate(True)}",
+                "none": f"whether none of {bare} {self.predicate(True)}",
+            }[kind.reducer]
         if kind.shape == "positions":
-            which = {"list": "a list of the indices of {X}", "first": "the index of the first of {X}, or -1 if there are none", "last": "the index of the last of {X}, or -1 if there are none"}
+            which = {
+                "list": "a list of the indices of {X}",
+                "first": "the index of the first of {X}, or -1 if there are none",
+                "last": "the index of the last of {X}, or -1 if there are none",
+            }
             return which[kind.reducer.key].format(X=phrase)
         if kind.shape == "mapping":
-            return choice(("a dictionary from each of {X} to {its}", "a dict that maps each of {X} to {its}")).format(X=phrase, its=self.its(kind.map))
+            return choice(("a dictionary from each of {X} to {its}", "a dict that maps each of {X} to {its}")).format(
+                X=phrase, its=self.its(kind.map)
+            )
         if kind.shape == "counts":
-            return choice(("a dictionary with the number of occurrences of each of {X}", "a dict that counts how often each occurs among {X}")).format(X=self.mapped(phrase))
+            return choice(
+                (
+                    "a dictionary with the number of occurrences of each of {X}",
+                    "a dict that counts how often each occurs among {X}",
+                )
+            ).format(X=self.mapped(phrase))
         if kind.shape == "groups":
-            return choice(("a dictionary of lists that groups {X} by {its}", "{X} grouped in a dict of lists by {its}")).format(X=phrase, its=self.its(kind.map).replace("its ", "the ", 1))
+            return choice(
+                ("a dictionary of lists that groups {X} by {its}", "{X} grouped in a dict of lists by {its}")
+            ).format(X=phrase, its=self.its(kind.map).replace("its ", "the ", 1))
         template = choice(kind.reducer.of)
         phrase = self.mapped(phrase)
         if re.search(r"(number of|distinct) \{X\}", template) and phrase.startswith("the "):
@@ -236,7 +292,9 @@ class Instance:
         kind = self.kind
         phrase = self.noun_phrase(filtered=False)
         other = f"every other by {self.its(kind.other)}" if kind.other else "leave the others unchanged"
-        done = {"list": "return the list", "sum": "return the sum of the results", "join": "return the new string"}.get(kind.reducer.key)
+        done = {"list": "return the list", "sum": "return the sum of the results", "join": "return the new string"}.get(
+            kind.reducer.key
+        )
         done = done or self.words("return them joined by '{s}'", kind.reducer)
         return f"replace each of {phrase} that {self.predicate(True)} by {self.its(kind.map)} and {other}, and {done}"
 
@@ -244,7 +302,9 @@ class Instance:
         kind = self.kind
         steps = [f"take {self.noun_phrase(filtered=False)}"]
         if kind.filter:
-            steps.append(self.random.choice(("keep only those that {p}", "keep the ones that {p}")).format(p=self.predicate()))
+            steps.append(
+                self.random.choice(("keep only those that {p}", "keep the ones that {p}")).format(p=self.predicate())
+            )
         if kind.map:
             steps.append(self.words(kind.map.step, kind.map))
         return ", ".join(steps) + " and " + self.words(kind.reducer.step, kind.reducer)
@@ -255,12 +315,22 @@ class Instance:
         style = self.random.random()
         if kind.shape == "branch" or (kind.shape == "pipeline" and style < 0.2):
             task = self.branch_text() if kind.shape == "branch" else self.steps_text()
-            return choice(("Write a function to {t}.", "Write a python function to {t}.", "{T}.")).format(t=task, T=task[0].upper() + task[1:])
+            return choice(("Write a function to {t}.", "Write a python function to {t}.", "{T}.")).format(
+                t=task, T=task[0].upper() + task[1:]
+            )
         check = kind.shape == "quantifier"
         verb = "check" if check else choice(("find", "return", "compute", "get"))
         if style < 0.4:
-            return f"Given {self.words(kind.source.given, kind.source, **self.arguments())}, {verb} {self.result_phrase(kind.source.it)}."
-        opener = choice(("Write a function to {v} {t}.", "Write a python function to {v} {t}.", "Write a function that {vs} {t}.", "{V} {t}."))
+            given = self.words(kind.source.given, kind.source, **self.arguments())
+            return f"Given {given}, {verb} {self.result_phrase(kind.source.it)}."
+        opener = choice(
+            (
+                "Write a function to {v} {t}.",
+                "Write a python function to {v} {t}.",
+                "Write a function that {vs} {t}.",
+                "{V} {t}.",
+            )
+        )
         return opener.format(v=verb, vs=verb + "s", V=verb.capitalize(), t=self.result_phrase())
 
     def function_name(self):
@@ -268,7 +338,13 @@ class Instance:
         noun = choice(kind.source.nouns)
         if kind.shape == "quantifier":
             return choice((f"{kind.reducer}_{kind.filter.key}", f"check_{noun}", f"{kind.reducer}_{noun}"))
-        verbs = {"mapping": ("map", "build_dict"), "counts": ("count", "frequency"), "groups": ("group", "group_by"), "positions": ("index", "positions"), "branch": ("replace", "transform")}
+        verbs = {
+            "mapping": ("map", "build_dict"),
+            "counts": ("count", "frequency"),
+            "groups": ("group", "group_by"),
+            "positions": ("index", "positions"),
+            "branch": ("replace", "transform"),
+        }
         verb = choice(verbs[kind.shape] if kind.shape in verbs else kind.reducer.verbs)
         named = [f"{verb}_{noun}", f"{noun}_{verb}", "solve"]
         if kind.filter:

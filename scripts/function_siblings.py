@@ -1,8 +1,9 @@
 """Whether the tests of a problem tell it from its siblings: the same function with one part replaced by another."""
 
 import copy
+import dataclasses
 
-from function_kinds import QUANTIFIERS, Kind
+from function_kinds import QUANTIFIERS
 from function_parts import FILTERS, MAPS, REDUCERS
 from function_tests import Elements, draw_case
 
@@ -15,7 +16,8 @@ def replacements(instance, random):
     candidates = {
         "filter": [None] + [f for f in FILTERS if kind.filter and f.type == kind.source.type],
         "map": [None] + [m for m in MAPS if kind.map and m.type == kind.source.type and m.result == kind.map.result],
-        "other": [None] + [m for m in MAPS if kind.other and m.type == kind.source.type and m.result == kind.other.result],
+        "other": [None]
+        + [m for m in MAPS if kind.other and m.type == kind.source.type and m.result == kind.other.result],
     }
     for name, parts in candidates.items():
         old = getattr(kind, name)
@@ -34,12 +36,10 @@ def replacements(instance, random):
 
 
 def sibling(instance, name, part, constants):
-    kind = instance.kind
-    parts = {"source": kind.source, "filter": kind.filter, "map": kind.map, "reducer": kind.reducer, "other": kind.other, name: part}
     out = copy.copy(instance)
-    out.kind = Kind(kind.shape, **parts)
-    # A part may stand in two places (map and other) with one set of constants: replaced in both, which is a sibling too.
-    out.constants = {**instance.constants, part: constants} if constants is not None else instance.constants
+    out.kind = dataclasses.replace(instance.kind, **{name: part})
+    # A part that stands in two places (map and other) has one set of constants, which changes in both.
+    out.constants = instance.constants if constants is None else {**instance.constants, part: constants}
     out.value = out.compile_value()
     return out
 

@@ -78,15 +78,24 @@ def kept_then_mapped(instance):
     kept = f"{name} = [{instance.generator(x, instance.condition())}]"
     mapped = f"{instance.element()} for {x} in {name}"
     if not reducer.inline or instance.random.random() < 0.4:
-        return [kept, f"{name} = [{mapped}]", f"return {fill(instance, instance.random.choice(reducer.named), n=name)}"], reducer.imports
-    return [kept, f"return {fill(instance, instance.random.choice(reducer.inline), gen=mapped, gen_tail=mapped)}"], reducer.imports
+        return [
+            kept,
+            f"{name} = [{mapped}]",
+            f"return {fill(instance, instance.random.choice(reducer.named), n=name)}",
+        ], reducer.imports
+    return [
+        kept,
+        f"return {fill(instance, instance.random.choice(reducer.inline), gen=mapped, gen_tail=mapped)}",
+    ], reducer.imports
 
 
 def step_lines(instance, element):
     """The reducer's work on one element; a long element that is used twice gets a name first."""
     body = instance.kind.reducer.body
     if sum(line.count("{y}") for line in body) > 1 and not element.isidentifier():
-        name = instance.random.choice([n for n in ("value", "current", "new") if n not in instance.names_in(instance.variable)])
+        name = instance.random.choice(
+            [n for n in ("value", "current", "new") if n not in instance.names_in(instance.variable)]
+        )
         return [f"{name} = {element}"] + [fill(instance, line, y=name) for line in body]
     return [fill(instance, line, y=element) for line in body]
 
@@ -98,7 +107,12 @@ def started(instance, walk):
 
 
 def branch_steps(instance):
-    return [f"if {instance.condition()}:", *indented(step_lines(instance, instance.element())), "else:", *indented(step_lines(instance, instance.otherwise()))]
+    return [
+        f"if {instance.condition()}:",
+        *indented(step_lines(instance, instance.element())),
+        "else:",
+        *indented(step_lines(instance, instance.otherwise())),
+    ]
 
 
 def loop(instance):
@@ -140,7 +154,10 @@ def map_filter(instance):
         sequence = f"filter(lambda {variable}: {instance.condition()}, {sequence})"
     if kind.map:
         sequence = f"map(lambda {variable}: {instance.element()}, {sequence})"
-    return [f"kept = list({sequence})", f"return {fill(instance, instance.random.choice(reducer.named), n='kept')}"], reducer.imports
+    return [
+        f"kept = list({sequence})",
+        f"return {fill(instance, instance.random.choice(reducer.named), n='kept')}",
+    ], reducer.imports
 
 
 # ------------------------------------------------------------------------------------------- quantifier and positions
@@ -182,7 +199,11 @@ def positions_loop(instance):
     x, argument, key = instance.variables()["x"], instance.args[0], instance.kind.reducer.key
     index = "i" if x != "i" else "j"
     if key == "list":
-        start, body, end = [f"{instance.accumulator} = []"], [f"{instance.accumulator}.append({index})"], instance.accumulator
+        start, body, end = (
+            [f"{instance.accumulator} = []"],
+            [f"{instance.accumulator}.append({index})"],
+            instance.accumulator,
+        )
     elif key == "first":
         start, body, end = [], [f"return {index}"], "-1"
     else:
@@ -210,7 +231,11 @@ def dictionary_call(instance):
     if instance.kind.shape == "mapping":
         return whole(instance, f"dict({instance.generator(f'({x}, {instance.element()})', instance.condition())})")
     if instance.kind.shape == "counts":
-        return whole(instance, f"dict(Counter({instance.generator(instance.element(), instance.condition())}))", "from collections import Counter")
+        return whole(
+            instance,
+            f"dict(Counter({instance.generator(instance.element(), instance.condition())}))",
+            "from collections import Counter",
+        )
     return None
 
 
@@ -223,15 +248,35 @@ def dictionary_loop(instance):
         body = [] if key == x else [f"key = {key}"]
         key = x if key == x else "key"
         if kind.shape == "counts":
-            body += choice(([f"{r}[{key}] = {r}.get({key}, 0) + 1"], [f"if {key} not in {r}:", f"    {r}[{key}] = 0", f"{r}[{key}] += 1"],
-                            [f"if {key} in {r}:", f"    {r}[{key}] += 1", "else:", f"    {r}[{key}] = 1"]))
+            body += choice(
+                (
+                    [f"{r}[{key}] = {r}.get({key}, 0) + 1"],
+                    [f"if {key} not in {r}:", f"    {r}[{key}] = 0", f"{r}[{key}] += 1"],
+                    [f"if {key} in {r}:", f"    {r}[{key}] += 1", "else:", f"    {r}[{key}] = 1"],
+                )
+            )
         else:
-            body += choice(([f"{r}.setdefault({key}, []).append({x})"], [f"if {key} not in {r}:", f"    {r}[{key}] = []", f"{r}[{key}].append({x})"]))
+            body += choice(
+                (
+                    [f"{r}.setdefault({key}, []).append({x})"],
+                    [f"if {key} not in {r}:", f"    {r}[{key}] = []", f"{r}[{key}].append({x})"],
+                )
+            )
     return [f"{r} = {{}}"] + loops(instance.clauses(), when(instance.condition(), body)) + [f"return {r}"], ""
 
 
 STYLES = {
-    "pipeline": (comprehension, comprehension, two_steps, kept_then_mapped, loop, loop, loop_continue, by_index, map_filter),
+    "pipeline": (
+        comprehension,
+        comprehension,
+        two_steps,
+        kept_then_mapped,
+        loop,
+        loop,
+        loop_continue,
+        by_index,
+        map_filter,
+    ),
     "branch": (comprehension, two_steps, loop, loop, by_index),
     "quantifier": (quantifier_call, quantifier_count, quantifier_loop),
     "positions": (positions_list, positions_loop),

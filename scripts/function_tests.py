@@ -1,6 +1,7 @@
 """Arguments and expected values for the Instances of function_kinds.py, and the running of programs on them."""
 
 import copy
+import dataclasses
 
 from function_parts import WORDS
 
@@ -92,24 +93,20 @@ def draw_cases(instance, random, hidden=HIDDEN):
     return cases if len(cases) >= SHOWN and len(set(values)) > 1 and alive(instance, cases) else None
 
 
-def alive(instance, cases):
-    """Whether filter and map make a difference on the cases: as the words promise something, it must matter."""
-    from function_kinds import Instance, Kind
+def removable(kind):
+    """The parts without which a kind is one of the same form, so that both have values to compare."""
+    if kind.source.type == "pair":
+        return
+    if kind.filter and kind.shape in ("pipeline", "mapping", "counts", "groups"):
+        yield "filter"
+    if kind.map and kind.shape in ("pipeline", "branch") and kind.map.result == kind.source.type:
+        yield "map"
 
-    kind = instance.kind
-    for name in ("filter", "map"):
-        if getattr(kind, name) is None or kind.shape == "quantifier":
-            continue
-        if name == "map" and kind.shape in ("mapping", "counts", "groups"):
-            continue
-        if name == "map" and kind.map.result != kind.source.type:
-            continue
-        if name == "filter" and kind.shape in ("branch", "positions"):
-            continue
-        if kind.source.type == "pair":
-            continue
-        parts = {"source": kind.source, "filter": kind.filter, "map": kind.map, "reducer": kind.reducer, "other": kind.other, name: None}
-        without = instance.variant(Kind(kind.shape, **parts))
+
+def alive(instance, cases):
+    """Whether filter and map make a difference on some case: the words promise that they do something."""
+    for part in removable(instance.kind):
+        without = instance.variant(dataclasses.replace(instance.kind, **{part: None}))
         if all(without.value(*args) == value for args, value in cases):
             return False
     return True

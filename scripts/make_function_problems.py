@@ -32,7 +32,15 @@ from function_tests import HIDDEN, SHOWN, assertion, draw_cases, run
 SEED = 20261121
 ROOT = Path(__file__).resolve().parent.parent
 # What the shapes of the kinds should make up.
-SHARES = {"pipeline": 0.50, "branch": 0.15, "quantifier": 0.07, "positions": 0.04, "mapping": 0.08, "counts": 0.08, "groups": 0.08}
+SHARES = {
+    "pipeline": 0.50,
+    "branch": 0.15,
+    "quantifier": 0.07,
+    "positions": 0.04,
+    "mapping": 0.08,
+    "counts": 0.08,
+    "groups": 0.08,
+}
 # What the elements should be.
 TYPES = {"int": 0.55, "char": 0.17, "word": 0.20, "pair": 0.08}
 # Role: kinds, problems of each, first task id.
@@ -46,7 +54,8 @@ PROMPT = "{text}\n\n{tests}\n\n"  # as in jobs/quick/verifier.json
 
 
 def draw_kinds(source, count, taken, kinds, accept=lambda kind: True):
-    """`count` kinds, drawn by shape, type of element and source, that yield problems and are not in `taken` (which they join)."""
+    """`count` kinds that yield problems and are not in `taken` (which they join): a shape, a type of element, a source,
+    and one of their kinds."""
     groups = collections.defaultdict(lambda: collections.defaultdict(list))
     for kind in kinds:
         groups[kind.shape, kind.source.type][kind.source.key].append(kind)
@@ -66,7 +75,11 @@ def draw_kinds(source, count, taken, kinds, accept=lambda kind: True):
 def part_names(kind):
     """(place, part) of each part and the shape."""
     parts = {"source": kind.source, "filter": kind.filter, "map": kind.map, "map ": kind.other, "reducer": kind.reducer}
-    named = {(place.strip(), getattr(part, "key", part), kind.source.type) for place, part in parts.items() if part is not None}
+    named = {
+        (place.strip(), getattr(part, "key", part), kind.source.type)
+        for place, part in parts.items()
+        if part is not None
+    }
     return named | {("shape", kind.shape, kind.source.type)}
 
 
@@ -99,7 +112,9 @@ def checked_program(instance, cases, style=None):
     if text is not None:
         wrong = run(text, instance.name, cases)
         if wrong:
-            raise SystemExit(f"{instance.kind.key}: the program gives {wrong[2]!r} for {wrong[0]!r}, expected {wrong[1]!r}\n{text}")
+            raise SystemExit(
+                f"{instance.kind.key}: the program gives {wrong[2]!r} for {wrong[0]!r}, expected {wrong[1]!r}\n{text}"
+            )
     return text
 
 
@@ -122,8 +137,14 @@ def shipped_problem(kind, source, texts):
     for style in dict.fromkeys(STYLES[kind.shape]):
         checked_program(instance, cases, style)
     asserts = [assertion(instance.name, *case) for case in cases]
-    return {"text": text, "code": checked_program(instance, cases), "test_setup_code": "", "test_list": asserts[:SHOWN],
-            "challenge_test_list": asserts[SHOWN:], "kind": kind.key}, missed
+    return {
+        "text": text,
+        "code": checked_program(instance, cases),
+        "test_setup_code": "",
+        "test_list": asserts[:SHOWN],
+        "challenge_test_list": asserts[SHOWN:],
+        "kind": kind.key,
+    }, missed
 
 
 def normalised(text):
@@ -212,7 +233,10 @@ def main():
     if options.corpus:
         options.corpus.mkdir(parents=True, exist_ok=True)
         reserved = frozenset(normalised(row["text"]) for row in rows)
-        for name, role, count, seed in (("train", "coder", options.examples, SEED + 2), ("valid", "validation", 2000, SEED + 3)):
+        for name, role, count, seed in (
+            ("train", "coder", options.examples, SEED + 2),
+            ("valid", "validation", 2000, SEED + 3),
+        ):
             made = write_corpus(options.corpus / f"{name}.jsonl", roles[role], count, seed, reserved, options.workers)
             print(json.dumps({"file": f"{name}.jsonl", "kinds": len(roles[role]), **made}))
 
