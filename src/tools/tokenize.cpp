@@ -1,4 +1,8 @@
+#include <mutex>
+#include <optional>
+
 #include "preimage/base/error.hpp"
+#include "preimage/text/chat_template.hpp"
 #include "preimage/text/tokenizer.hpp"
 #include "tools.hpp"
 
@@ -10,7 +14,7 @@ class Tokenize : public LineTool {
   explicit Tokenize(const TokenizeOptions& options) : options_(options) {}
 
   std::vector<std::string> input_fields() const override {
-    return {"messages", "tools", "add_generation_prompt"};
+    return {"messages", "tools", "documents", "add_generation_prompt"};
   }
   std::vector<std::string> output_fields() const override { return {"text", "ids"}; }
 
@@ -23,14 +27,16 @@ class Tokenize : public LineTool {
     outputs_.resize(lines);
   }
 
-  void read(size_t index, const base::JsonNode& line, std::string_view) override {
-    refuse_messages(line);
-    const auto text = line.find("text"), ids = line.find("ids");
-    if (text.has_value() == ids.has_value()) {
-      line.fail(text ? "found both \"text\" and \"ids\", expected one of them"
-                     : "found no \"text\" or \"ids\", expected one");
+  void read(size_t index, const base::JsonNode& line, std::string_view raw) override {
+    const auto text = line.find("text"), ids = line.find("ids"), messages = line.find("messages");
+    const int given = int{text.has_value()} + int{ids.has_value()} + int{messages.has_value()};
+    if (given != 1) {
+      line.fail(given == 0 ? "found no \"text\", \"ids\" or \"messages\", expected one"
+                           : "found several of \"text\", \"ids\" and \"messages\", expected one");
     }
-    if (text) {
+    if (messages) {
+      outputs_[index] = conversation(line, raw);
+    } else if (text) {
       outputs_[index] = {
           {"ids", tokenizer_->encode(text->string(), {.add_special = options_.add_special})}};
     } else {
@@ -48,8 +54,23 @@ class Tokenize : public LineTool {
   }
 
  private:
+  // All fields of the line are variables of the template. The template writes the special tokens,
+  // so none are added.
+  base::Json conversation(const base::JsonNode& line, std::string_view raw) {
+    std::call_once(template_read_, [&] { template_ = text::load_chat_template(options_.model); });
+    try {
+      auto text = template_->render(text::parse_ordered(raw, line.place()));
+      auto ids = tokenizer_->encode(text);
+      return {{"text", std::move(text)}, {"ids", std::move(ids)}};
+    } catch (const base::Error& error) {
+      throw base::Error(error.code(), line.place() + ": " + error.what());
+    }
+  }
+
   TokenizeOptions options_;
   std::optional<text::Tokenizer> tokenizer_;
+  std::once_flag template_read_;
+  std::optional<text::ChatTemplate> template_;  // read when the first conversation asks for it
   std::vector<base::Json> outputs_;
 };
 
