@@ -50,6 +50,46 @@ SINGULAR = {
 }
 
 
+# Words. {X} is a phrase such as "the even numbers in a list", {t} what is to be done.
+OPENERS = (
+    "Write a function to {v} {t}.",
+    "Write a python function to {v} {t}.",
+    "Write a function that {vs} {t}.",
+    "{V} {t}.",
+)
+TASK_OPENERS = ("Write a function to {t}.", "Write a python function to {t}.", "{T}.")
+DICTIONARIES = {
+    "mapping": ("a dictionary from each of {X} to {its}", "a dict that maps each of {X} to {its}"),
+    "counts": (
+        "a dictionary with the number of occurrences of each of {X}",
+        "a dict that counts how often each occurs among {X}",
+    ),
+    "groups": (
+        "a dictionary of lists that groups {X} by {its}",
+        "{X} grouped in a dict of lists by {its}",
+    ),
+}
+POSITIONS = {
+    "list": "a list of the indices of {X}",
+    "first": "the index of the first of {X}, or -1 if there are none",
+    "last": "the index of the last of {X}, or -1 if there are none",
+}
+BRANCH_ENDS = {
+    "list": "return the list",
+    "sum": "return the sum of the results",
+    "join": "return the new string",
+    "separated": "return them joined by '{s}'",
+}
+# For names of functions, where the reducer has none.
+VERBS = {
+    "mapping": ("map", "build_dict"),
+    "counts": ("count", "frequency"),
+    "groups": ("group", "group_by"),
+    "positions": ("index", "positions"),
+    "branch": ("replace", "transform"),
+}
+
+
 @dataclass(frozen=True)
 class Kind:
     shape: str  # pipeline, branch, quantifier, mapping, counts, groups, positions
@@ -70,39 +110,55 @@ class Kind:
         return sum(p is not None for p in (self.filter, self.map, self.reducer, self.other))
 
 
+def pipelines(source, filters, maps):
+    for filter in [None, *filters]:
+        for map in [None, *maps]:
+            result = map.result if map else source.type
+            for reducer in REDUCERS:
+                fits = result in reducer.types and (reducer.mapped or map is None)
+                if fits and (filter or map or reducer.key != "list"):
+                    yield Kind("pipeline", source, filter, map, reducer)
+
+
+def questions(source, filters):
+    for filter in filters:
+        yield from (Kind("quantifier", source, filter, reducer=quantifier) for quantifier in QUANTIFIERS)
+        if source.listed:
+            listing = (r for r in REDUCERS if r.key in ("list", "first", "last"))
+            yield from (Kind("positions", source, filter, reducer=reducer) for reducer in listing)
+
+
+def dictionaries(source, filters, maps):
+    if source.type == "pair":
+        return
+    keys = [m for m in maps if m.key in KEYS]
+    for filter in [None, *filters]:
+        yield from (Kind("mapping", source, filter, map) for map in maps)
+        yield from (Kind("counts", source, filter, map) for map in [None, *keys])
+        yield from (Kind("groups", source, filter, map) for map in keys)
+
+
+def branches(source, filters, maps):
+    endings = {"int": ("list", "sum"), "char": ("join",), "word": ("list", "separated"), "pair": ()}[source.type]
+    same = [m for m in maps if m.result == source.type]
+    for filter in filters:
+        for map in same:
+            for other in [None, *same]:
+                if map is not other:
+                    wanted = (r for r in REDUCERS if r.key in endings)
+                    yield from (Kind("branch", source, filter, map, reducer, other) for reducer in wanted)
+
+
 def all_kinds():
     """Every combination that type-checks and says something, in a fixed order."""
     out = []
     for source in SOURCES:
         filters = [f for f in FILTERS if f.type == source.type]
         maps = [m for m in MAPS if m.type == source.type]
-        for filter in [None] + filters:
-            for map in [None] + maps:
-                result = map.result if map else source.type
-                for reducer in REDUCERS:
-                    if result not in reducer.types or not (reducer.mapped or map is None):
-                        continue
-                    if filter or map or reducer.key != "list":
-                        out.append(Kind("pipeline", source, filter, map, reducer))
-        for filter in filters:
-            out += [Kind("quantifier", source, filter, reducer=q) for q in QUANTIFIERS]
-            if source.listed:
-                out += [
-                    Kind("positions", source, filter, reducer=r) for r in REDUCERS if r.key in ("list", "first", "last")
-                ]
-        if source.type != "pair":
-            keys = [m for m in maps if m.key in KEYS]
-            out += [Kind("mapping", source, f, m) for f in [None] + filters for m in maps]
-            out += [Kind("counts", source, f, m) for f in [None] + filters for m in [None] + keys]
-            out += [Kind("groups", source, f, m) for f in [None] + filters for m in keys]
-        same = [m for m in maps if m.result == source.type]
-        for filter in filters:
-            for map in same:
-                for other in [None] + same:
-                    if map is other or source.type == "pair":
-                        continue
-                    wanted = {"int": ("list", "sum"), "char": ("join",), "word": ("list", "separated")}[source.type]
-                    out += [Kind("branch", source, filter, map, r, other) for r in REDUCERS if r.key in wanted]
+        out += pipelines(source, filters, maps)
+        out += questions(source, filters)
+        out += dictionaries(source, filters, maps)
+        out += branches(source, filters, maps)
     return out
 
 
@@ -118,6 +174,7 @@ class Instance:
             for part in (source, kind.filter, kind.map, kind.other, kind.reducer)
             if hasattr(part, "draw")
         }
+        # Two maps of one kind seldom with the same constant.
         if kind.map and kind.other and "k" in self.constants[kind.map]:
             self.constants[kind.map]["k"] += 1
         variables = [v for v in VARIABLES[source.type] if not set(self.names_in(v)) & set(self.args)]
@@ -146,12 +203,9 @@ class Instance:
     def arguments(self):
         return {"a": self.args[0], "b": self.args[-1]}
 
-    def constants_of(self, part):
-        return self.constants[part]
-
     def clauses(self):
         """(variable, iterable) of each nested loop."""
-        fields = {**self.arguments(), **self.constants_of(self.kind.source)}
+        fields = {**self.arguments(), **self.constants[self.kind.source]}
         return [
             (v.format(**self.variables()), i.format(**fields, **self.variables())) for v, i in self.kind.source.clauses
         ]
@@ -160,7 +214,7 @@ class Instance:
         """One way to write a filter or a map; `first`: its definition."""
         forms = part.forms
         text = forms[0] if first or len(forms) == 1 or self.random.random() < 0.5 else self.random.choice(forms[1:])
-        return text.format(**(variables or self.variables()), **self.constants_of(part))
+        return text.format(**(variables or self.variables()), **self.constants[part])
 
     def condition(self, first=False, **variables):
         return self.form(self.kind.filter, first, **variables) if self.kind.filter else None
@@ -194,10 +248,8 @@ class Instance:
             return f"[{self.generator(f'bool({self.condition(True)})', None)}]", done
         if kind.shape == "positions":
             listed = f"[_i for _i, {x} in enumerate({self.args[0]}) if {self.condition(True)}]"
-            return (
-                listed,
-                {"list": list, "first": lambda v: v[0] if v else -1, "last": lambda v: v[-1] if v else -1}[reducer.key],
-            )
+            ends = {"list": list, "first": lambda v: v[0] if v else -1, "last": lambda v: v[-1] if v else -1}
+            return listed, ends[reducer.key]
         if kind.shape in ("mapping", "counts", "groups"):
             pairs = f"[{self.generator(f'({x}, {self.element(True)})', self.condition(True))}]"
             return pairs, {"mapping": dict, "counts": count_second, "groups": group_by_second}[kind.shape]
@@ -249,40 +301,28 @@ class Instance:
     def its(self, map):
         return self.words(map.its, map) if map else "itself"
 
+    def question(self, place):
+        """whether all of the numbers in a list are even"""
+        bare = self.noun_phrase(place, filtered=False)
+        questions = {
+            "all": f"whether all of {bare} {self.predicate()}",
+            "any": f"whether at least one of {bare} {self.predicate(True)}",
+            "none": f"whether none of {bare} {self.predicate(True)}",
+        }
+        return questions[self.kind.reducer]
+
     def result_phrase(self, place=None):
         """the sum of the squares of the even numbers in a list"""
-        kind, choice = self.kind, self.random.choice
-        phrase = self.noun_phrase(place)
+        kind, phrase = self.kind, self.noun_phrase(place)
         if kind.shape == "quantifier":
-            bare = self.noun_phrase(place, filtered=False)
-            return {
-                "all": f"whether all of {bare} {self.predicate()}",
-                "any": f"whether at least one of {bare} {self.predicate(True)}",
-                "none": f"whether none of {bare} {self.predicate(True)}",
-            }[kind.reducer]
+            return self.question(place)
         if kind.shape == "positions":
-            which = {
-                "list": "a list of the indices of {X}",
-                "first": "the index of the first of {X}, or -1 if there are none",
-                "last": "the index of the last of {X}, or -1 if there are none",
-            }
-            return which[kind.reducer.key].format(X=phrase)
+            return POSITIONS[kind.reducer.key].format(X=phrase)
+        template = self.random.choice(DICTIONARIES.get(kind.shape) or kind.reducer.of)
         if kind.shape == "mapping":
-            return choice(("a dictionary from each of {X} to {its}", "a dict that maps each of {X} to {its}")).format(
-                X=phrase, its=self.its(kind.map)
-            )
-        if kind.shape == "counts":
-            return choice(
-                (
-                    "a dictionary with the number of occurrences of each of {X}",
-                    "a dict that counts how often each occurs among {X}",
-                )
-            ).format(X=self.mapped(phrase))
+            return template.format(X=phrase, its=self.its(kind.map))
         if kind.shape == "groups":
-            return choice(
-                ("a dictionary of lists that groups {X} by {its}", "{X} grouped in a dict of lists by {its}")
-            ).format(X=phrase, its=self.its(kind.map).replace("its ", "the ", 1))
-        template = choice(kind.reducer.of)
+            return template.format(X=phrase, its=self.its(kind.map).replace("its ", "the ", 1))
         phrase = self.mapped(phrase)
         if re.search(r"(number of|distinct) \{X\}", template) and phrase.startswith("the "):
             phrase = phrase[4:]
@@ -292,19 +332,15 @@ class Instance:
         kind = self.kind
         phrase = self.noun_phrase(filtered=False)
         other = f"every other by {self.its(kind.other)}" if kind.other else "leave the others unchanged"
-        done = {"list": "return the list", "sum": "return the sum of the results", "join": "return the new string"}.get(
-            kind.reducer.key
-        )
-        done = done or self.words("return them joined by '{s}'", kind.reducer)
+        done = self.words(BRANCH_ENDS[kind.reducer.key], kind.reducer)
         return f"replace each of {phrase} that {self.predicate(True)} by {self.its(kind.map)} and {other}, and {done}"
 
     def steps_text(self):
         kind = self.kind
         steps = [f"take {self.noun_phrase(filtered=False)}"]
         if kind.filter:
-            steps.append(
-                self.random.choice(("keep only those that {p}", "keep the ones that {p}")).format(p=self.predicate())
-            )
+            kept = self.random.choice(("keep only those that {p}", "keep the ones that {p}"))
+            steps.append(kept.format(p=self.predicate()))
         if kind.map:
             steps.append(self.words(kind.map.step, kind.map))
         return ", ".join(steps) + " and " + self.words(kind.reducer.step, kind.reducer)
@@ -315,37 +351,20 @@ class Instance:
         style = self.random.random()
         if kind.shape == "branch" or (kind.shape == "pipeline" and style < 0.2):
             task = self.branch_text() if kind.shape == "branch" else self.steps_text()
-            return choice(("Write a function to {t}.", "Write a python function to {t}.", "{T}.")).format(
-                t=task, T=task[0].upper() + task[1:]
-            )
+            return choice(TASK_OPENERS).format(t=task, T=task[0].upper() + task[1:])
         check = kind.shape == "quantifier"
         verb = "check" if check else choice(("find", "return", "compute", "get"))
         if style < 0.4:
             given = self.words(kind.source.given, kind.source, **self.arguments())
             return f"Given {given}, {verb} {self.result_phrase(kind.source.it)}."
-        opener = choice(
-            (
-                "Write a function to {v} {t}.",
-                "Write a python function to {v} {t}.",
-                "Write a function that {vs} {t}.",
-                "{V} {t}.",
-            )
-        )
-        return opener.format(v=verb, vs=verb + "s", V=verb.capitalize(), t=self.result_phrase())
+        return choice(OPENERS).format(v=verb, vs=verb + "s", V=verb.capitalize(), t=self.result_phrase())
 
     def function_name(self):
         kind, choice = self.kind, self.random.choice
         noun = choice(kind.source.nouns)
         if kind.shape == "quantifier":
             return choice((f"{kind.reducer}_{kind.filter.key}", f"check_{noun}", f"{kind.reducer}_{noun}"))
-        verbs = {
-            "mapping": ("map", "build_dict"),
-            "counts": ("count", "frequency"),
-            "groups": ("group", "group_by"),
-            "positions": ("index", "positions"),
-            "branch": ("replace", "transform"),
-        }
-        verb = choice(verbs[kind.shape] if kind.shape in verbs else kind.reducer.verbs)
+        verb = choice(VERBS.get(kind.shape) or kind.reducer.verbs)
         named = [f"{verb}_{noun}", f"{noun}_{verb}", "solve"]
         if kind.filter:
             named.append(f"{verb}_{kind.filter.key}")
