@@ -25,7 +25,7 @@ class ProblemCollector {
 // "\r\n" and a lone "\r" become "\n".
 std::string unix_lines(const std::string& text);
 
-// An array of strings with unix_lines; `what` names one in messages ("an assert statement").
+// An array of strings, each with unix_lines.
 std::vector<std::string> strings_of(const base::JsonNode& array);
 
 // Throws unless each is an assert statement; sets the entry point from the first.
