@@ -22,8 +22,11 @@ void make_views(Parameters& parameters, const TensorList& list) {
 // Flat float32 gradient of one micro-shard in the order of the parameters, followed by its loss and
 // its sums.
 at::Tensor flat_gradient(const Leaves& leaves, const ShardLoss& shard) {
-  const auto gradients = torch::autograd::grad({shard.loss}, leaves.in_order, {}, std::nullopt,
-                                               /*create_graph=*/false, /*allow_unused=*/true);
+  std::vector<at::Tensor> gradients(leaves.in_order.size());
+  if (shard.loss.requires_grad()) {  // a shard may have nothing to learn from
+    gradients = torch::autograd::grad({shard.loss}, leaves.in_order, {}, std::nullopt,
+                                      /*create_graph=*/false, /*allow_unused=*/true);
+  }
   std::vector<at::Tensor> flat;
   for (size_t i = 0; i < gradients.size(); ++i) {
     const auto& g = gradients[i].defined() ? gradients[i] : at::zeros_like(leaves.in_order[i]);

@@ -171,6 +171,7 @@ Context JobRun::context_of(const Combination& combination) {
   parts.recorder = recorder_.get();
   parts.progress = progress_.get();
   parts.watchdog = watchdog_.get();
+  parts.sandbox = request_.sandbox;
   parts.sweep = combination.sweep;
   return Context(std::move(parts));
 }

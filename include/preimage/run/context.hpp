@@ -14,6 +14,10 @@
 #include "preimage/base/log.hpp"
 #include "preimage/cluster/communicator.hpp"
 
+namespace preimage::sandbox {
+class Supervisor;  // sandbox/pool.hpp
+}
+
 namespace preimage::run {
 
 struct RunConfig;  // run/config.hpp: seed, threads, device, walltime, commit interval
@@ -35,7 +39,8 @@ class Context {
     base::Budget* budget = nullptr;
     Recorder* recorder = nullptr;
     Progress* progress = nullptr;
-    Watchdog* watchdog = nullptr;  // null: nobody watches
+    Watchdog* watchdog = nullptr;            // null: nobody watches
+    sandbox::Supervisor* sandbox = nullptr;  // null: the method did not ask for one
     // Set while one combination of a sweep runs: {"dcm.k": 8}. search_loop makes it part of the
     // units' keys in the journal and a column of every table; the search itself never sees it.
     base::Json sweep = base::Json::object();
@@ -54,6 +59,9 @@ class Context {
   Recorder& recorder() const { return *parts_.recorder; }
   Progress& progress() const { return *parts_.progress; }
   Watchdog* watchdog() const { return parts_.watchdog; }
+  // Where programs that nobody trusts run; the method opens a sandbox::Pool on it when it is first
+  // needed. Null unless Experiment::needs_sandbox().
+  sandbox::Supervisor* sandbox() const { return parts_.sandbox; }
   const base::Json& sweep() const { return parts_.sweep; }
 
  private:

@@ -35,6 +35,8 @@ class Experiment {
   // The files whose content is part of the run's identity: model, tokenizer and data.
   virtual std::vector<std::string> identity_files() const = 0;
   virtual Estimate estimate() = 0;
+  // Whether the method runs programs: the sandbox is started before MPI.
+  virtual bool needs_sandbox() const { return false; }
   // The search of a method that is one search_loop(): the combinations of a sweep then share the
   // workers. Null (other methods): combinations run one after another.
   virtual std::unique_ptr<Search> make_search(Context&) { return nullptr; }

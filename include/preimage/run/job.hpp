@@ -13,6 +13,10 @@
 #include "preimage/run/config.hpp"
 #include "preimage/run/experiment.hpp"
 
+namespace preimage::sandbox {
+class Supervisor;
+}
+
 namespace preimage::run {
 
 // Makes the experiment of a method; null for an unknown name.
@@ -23,6 +27,7 @@ struct JobRequest {
   std::vector<std::string> set = {};  // "dcm.k=8", "sweep.run.seed=[0,1]"
   std::filesystem::path out = {};     // the run's folder
   bool resume = false;
+  sandbox::Supervisor* sandbox = nullptr;  // of this rank, where the method needs one
 };
 
 // One combination of the sweep, or the job itself.
