@@ -80,6 +80,12 @@ int64_t resident_bytes(pid_t pid) {
   return fields.size() < 2 ? 0 : fields[1] * ::sysconf(_SC_PAGESIZE);
 }
 
+double run_delay_s(pid_t pid) {
+  // Running, waiting (ns), turns: Documentation/scheduler/sched-stats.
+  const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/schedstat"));
+  return fields.size() < 2 ? 0 : static_cast<double>(fields[1]) * 1e-9;
+}
+
 TreeUse tree_use(pid_t root, int64_t shared_bytes) {
   TreeUse use;
   visit_tree(root, [&](pid_t pid) {

@@ -44,6 +44,7 @@ class Scheduler {
   void start(Job job);
   Slot* idle_slot();
   void watch(Slot& slot, double now);
+  static double waited_s(const Slot& slot);
   void look_at(Slot& slot, double now);
   void promote();
   void ended(Slot& slot);

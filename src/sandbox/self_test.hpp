@@ -21,9 +21,9 @@ Request request_for(const Probe& probe);
 // Throws ExitCode::unavailable unless the wall held.
 void require_held(const Probe& probe, const Record& record);
 
-// A computation of about 0.2 s of CPU time where the limits were chosen; how much longer it takes
+// A computation of about 0.15 s of CPU time where the limits were chosen; how much longer it takes
 // here scales them.
 Request calibration_request();
-inline constexpr double kReferenceCpuS = 0.2;
+inline constexpr double kReferenceCpuS = 0.15;
 
 }  // namespace preimage::sandbox

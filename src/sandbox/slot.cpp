@@ -247,9 +247,9 @@ Verdict Slot::verdict_of_death(std::string& detail) const {
 bool Slot::killed_for_memory() {
   const bool killed = WIFSIGNALED(status_) && WTERMSIG(status_) == SIGKILL;
   // A program that was there for milliseconds and ended by itself had no time to be killed.
-  if (!cgroup_ || (!killed && !broken_ && wall_s_ < 0.02)) return false;
-  const auto before = std::exchange(oom_kills_, cgroup_->oom_kills());
-  return oom_kills_ > before;
+  if (!cgroup_ || (!killed && !broken_ && program_ == 0 && wall_s_ < 0.02)) return false;
+  oom_seen_ = oom_seen_ || cgroup_->oom_kills() > oom_kills_;
+  return oom_seen_;
 }
 
 Run Slot::conclude() {
@@ -258,12 +258,12 @@ Run Slot::conclude() {
   run.wall_s = wall_s_;
   run.rss_mb = rss_mb_;
   run.output = tail_;
-  if (stopped_) {
+  const bool out_of_memory = killed_for_memory();
+  if (stopped_ && !out_of_memory) {
     run.verdict = *stopped_;
     run.detail = stop_detail_;
     return run;
   }
-  const bool out_of_memory = killed_for_memory();
   if (broken_ && !out_of_memory) {
     run.detail = "a zygote ended";
     run.retry = true;
@@ -312,6 +312,8 @@ void Slot::close_run() {
   for (auto* text : {&stop_detail_, &said_, &tail_, &marker_window_}) text->clear();
   written_ = 0;
   status_ = 0;
+  if (oom_seen_) oom_kills_ = cgroup_->oom_kills();
+  oom_seen_ = false;
   cpu_s_ = rss_mb_ = wall_s_ = 0;
 }
 

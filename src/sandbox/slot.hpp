@@ -73,7 +73,8 @@ class Slot {
     bool idle_class = false;  // runs only when nobody else wants the processor
   };
   Watch watch;
-  const Cgroup* cgroup() const { return cgroup_.get(); }
+  // The kernel has killed a process of this run for want of memory.
+  bool killed_for_memory();
 
  private:
   struct Side {
@@ -90,7 +91,6 @@ class Slot {
   void kill(Side& side);
   void finish_when_over();
   Run conclude();
-  bool killed_for_memory();
   Verdict verdict_of_death(std::string& detail) const;
 
   Options options_;
@@ -114,6 +114,7 @@ class Slot {
   int status_ = 0;  // wait status of the program
   double cpu_s_ = 0, rss_mb_ = 0, wall_s_ = 0;
   int64_t oom_kills_ = 0;  // of the cgroup before the run
+  bool oom_seen_ = false;
 };
 
 }  // namespace preimage::sandbox

@@ -67,9 +67,10 @@ pid_t clone_into(unsigned long flags) {
   for (size_t i = 0; i < python.libraries.size(); ++i)
     libraries += base::str(i ? ":" : "LD_LIBRARY_PATH=", "/python/libraries", i);
   std::string script = std::string(kInsideWorker) + "/zygote.py";
-  std::string path = kInsidePython, hash = "PYTHONHASHSEED=0", utf8 = "PYTHONUTF8=1";
+  std::string path = kInsidePython, hash = "PYTHONHASHSEED=0", utf8 = "PYTHONUTF8=1",
+              bind = "LD_BIND_NOW=1";
   char* const argv[] = {path.data(), const_cast<char*>("-SsPB"), script.data(), nullptr};
-  char* const environment[] = {hash.data(), utf8.data(),
+  char* const environment[] = {hash.data(), utf8.data(), bind.data(),
                                libraries.empty() ? nullptr : libraries.data(), nullptr};
   ::execve(path.c_str(), argv, environment);
   throw forbidden("starting " + path + " inside the sandbox");

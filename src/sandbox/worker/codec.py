@@ -22,9 +22,10 @@ HEADER = struct.Struct(">I16s")  # length of the payload, the tag of this run
 BUILTIN_TYPES = {t.__name__: t for t in (int, float, complex, str, bytes, bytearray, bool, list, tuple, set,
                                          frozenset, dict, range, type(None), object, type)}
 # Their content is a dict's, and that is what crosses (MBPP 40, 88, 653 and 902 return them).
-DICTS = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)
-SEQUENCES = {tuple: "t", set: "s", frozenset: "f"}
-AS_THEY_ARE = frozenset((str, float, bool, type(None)))
+# Types by their id: a metaclass decides what a class is equal to, and a program may write metaclasses.
+DICTS = frozenset(map(id, (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)))
+SEQUENCES = {id(tuple): "t", id(set): "s", id(frozenset): "f"}
+AS_THEY_ARE = frozenset(map(id, (str, float, bool, type(None))))
 
 
 class NotPlain(Exception):
@@ -49,7 +50,7 @@ class Encoder:
 
     def form(self, value, depth):
         kind = type(value)
-        if kind in AS_THEY_ARE:
+        if id(kind) in AS_THEY_ARE:
             return value
         if kind is int:
             return value if -(1 << 63) <= value < 1 << 63 else {"i": hex(value)}
@@ -57,9 +58,9 @@ class Encoder:
             raise NotPlain(f"deeper than {MAX_DEPTH}")
         if kind is list:
             return self.forms(value, depth)
-        if kind in SEQUENCES:
-            return {SEQUENCES[kind]: self.forms(list(value), depth)}
-        if kind in DICTS:
+        if id(kind) in SEQUENCES:
+            return {SEQUENCES[id(kind)]: self.forms(list(value), depth)}
+        if id(kind) in DICTS:
             # dict's own methods: those of a subclass may have been patched.
             return {"d": [[self.form(k, depth - 1), self.form(v, depth - 1)] for k, v in self.some(dict.items(value))]}
         if kind is bytes or kind is bytearray:
@@ -78,7 +79,7 @@ class Encoder:
 
     def forms(self, values, depth):
         self.some(values)
-        if AS_THEY_ARE.issuperset(map(type, values)):
+        if AS_THEY_ARE.issuperset(map(id, map(type, values))):
             return values  # in C: a list of a million floats need not be walked in Python
         depth -= 1
         return [self.form(value, depth) for value in values]

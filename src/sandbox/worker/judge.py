@@ -228,10 +228,10 @@ class Tests:
         self.names["__name__"] = "tests"
         self.random = random.Random(job["seed"])
         self.entry = entry_target(job["entry_point"])
-        if job["entry_point"].isidentifier():
-            self.reserved = {job["entry_point"]}
-        else:
-            self.reserved = {self.root(self.entry)} if self.entry else set()
+        # Names that are the program's, though there are builtins of the same name.
+        self.reserved = {self.root(self.entry)} if self.entry else set()
+        for text in job["assert_tests"]:
+            self.reserved.update(shadowed(text))
 
     @staticmethod
     def root(target):
@@ -329,6 +329,16 @@ def lone_assert(text):
     except (SyntaxError, ValueError, RecursionError):
         return False
     return len(body) == 1 and isinstance(body[0], ast.Assert)
+
+
+def shadowed(text):
+    """A test that calls nothing but builtins means the program's function of that name (MBPP 126: sum)."""
+    try:
+        called = [node.func.id for node in ast.walk(ast.parse(text))
+                  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    return called[:1] if called and all(hasattr(builtins, name) for name in called) else []
 
 
 def entry_target(text):

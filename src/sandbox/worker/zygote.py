@@ -30,11 +30,13 @@ SCRATCH = "/tmp"
 NOBODY = 65534
 LIVES_LONG_MS = 20  # a program that is still there by then is shown to the supervisor, which watches it
 
-# What programs like to import. Warm, they cost a fork nothing.
-IMPORTS = ("abc argparse array bisect builtins calendar cmath collections contextlib copy csv ctypes dataclasses datetime "
-           "decimal enum fractions functools gc hashlib heapq html inspect io itertools json linecache locale math "
-           "numbers operator pprint queue random re reprlib select signal socket statistics string struct "
-           "sys textwrap threading time traceback types typing unicodedata uuid warnings weakref zlib").split()
+# What programs like to import: warm, it costs them nothing. Each module costs every fork a little.
+IMPORTS = {
+    "candidate": "abc array bisect cmath collections contextlib copy dataclasses datetime decimal enum fractions functools "
+                 "heapq io itertools json math numbers operator random re statistics string sys textwrap time typing",
+    "judge": "ast bisect cmath collections copy functools heapq itertools json math operator random re reprlib string sys "
+             "time typing",
+}
 
 libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: the interpreter's lock stays held over a clone
 
@@ -156,9 +158,9 @@ def run_candidate(settings, message, fds):
     move_descriptors([requests, replies])
     enter(settings, message["uid"], message["cpu_s"])
     if job["observe"]:
-        settings.candidate_module.observe(job, 4)
+        settings.modules["candidate"].observe(job, 4)
     else:
-        settings.candidate_module.serve(job, 3, 4)
+        settings.modules["candidate"].serve(job, 3, 4)
 
 
 def run_judge(settings, message, fds):
@@ -167,7 +169,7 @@ def run_judge(settings, message, fds):
         job = json.loads(file.read())
     move_descriptors([requests, replies, verdicts])
     enter(settings, message["uid"], message["cpu_s"])
-    settings.judge_module.judge(job, 3, 4, 5)
+    settings.modules["judge"].judge(job, 3, 4, 5)
 
 
 def run(settings, message, fds):
@@ -303,10 +305,9 @@ def main():
         settings.processes_fd = os.dup2(fds[1], CONTROL + 1, inheritable=False)
     sys.set_int_max_str_digits(0)
     os.environ.clear()
-    import_all(IMPORTS)
-    for name in ("codec", "candidate", "judge"):
-        setattr(settings, name + "_module", load_worker(name))
-    for name in ("codec", "candidate", "judge"):
+    import_all(IMPORTS[settings.role].split())
+    settings.modules = {name: load_worker(name) for name in ("codec", "candidate", "judge")}
+    for name in settings.modules:
         del sys.modules[name]  # a program that imports such a name means another
     gc.collect()
     gc.freeze()

@@ -1,0 +1,6 @@
+class Own(BaseException):
+    pass
+
+
+def f(x):
+    raise Own

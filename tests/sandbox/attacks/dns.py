@@ -1,0 +1,2 @@
+import socket
+socket.getaddrinfo("example.com", 80)

@@ -1,0 +1,4 @@
+def f(x):
+    x = [x]
+    x.append(x)
+    return x

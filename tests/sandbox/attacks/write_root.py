@@ -1,0 +1,1 @@
+open("/written", "w").write("x")

@@ -1,0 +1,1 @@
+open("/dev/shm/written", "w").write("x")

@@ -1,0 +1,2 @@
+import ctypes
+ctypes.CDLL(None).syscall(0x40000000 | 39)
