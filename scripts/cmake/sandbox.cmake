@@ -25,5 +25,11 @@ std::vector<std::pair<std::string, std::string_view>> worker_sources() {
   if(NOT PREIMAGE_FUZZ)
     add_executable(preimage-sandbox "${CMAKE_SOURCE_DIR}/src/sandbox/main.cpp")
     target_link_libraries(preimage-sandbox PRIVATE preimage_sandbox preimage_warnings)
+    file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/sandbox/*_test.cpp")
+    foreach(test IN LISTS tests)
+      get_filename_component(unit "${test}" NAME_WE)
+      add_dependencies(sandbox_${unit} preimage-sandbox)
+      set_tests_properties(sandbox.${unit} PROPERTIES PROCESSORS 2)  # they measure time
+    endforeach()
   endif()
 endfunction()

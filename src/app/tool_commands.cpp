@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "../tools/judge.hpp"
 #include "../tools/tools.hpp"
 #include "commands.hpp"
 
@@ -57,9 +58,75 @@ void add_engine_options(CLI::App& command, ToolArguments& arguments) {
                    "put the checkpoint's special tokens around a text");
 }
 
+struct JudgeArguments {
+  tools::JudgeOptions options;
+  std::string on_bad_line = "error", level = "full";
+  bool take_first_timeout = false;
+};
+
+void add_judge_limits(CLI::App& command, JudgeArguments& arguments) {
+  auto& pool = arguments.options.pool;
+  auto& limits = pool.limits;
+  command
+      .add_option("--cpu-limit", limits.cpu_s, "CPU seconds of a program, scaled to this machine")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  command.add_option("--wall-limit", limits.wall_s, "seconds by the clock, likewise")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  command.add_option("--memory-mb", limits.memory_mb, "of a program with all its processes")
+      ->check(CLI::Range(64, 1 << 20))
+      ->capture_default_str();
+  command.add_option("--output-kb", limits.output_kb, "standard output and error together")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command.add_flag("--no-calibration{false}", pool.calibrate, "take the time limits as they are");
+  command.add_flag("--take-first-timeout", arguments.take_first_timeout,
+                   "count a time-out without running the program once more alone");
+  command.add_option("--workers", pool.workers, "programs that compute at once; 0: all processors")
+      ->check(CLI::Range(0, 4096));
+  command.add_option("--slots", pool.slots, "programs alive at once; 0: 16 a worker")
+      ->check(CLI::Range(0, 500));
+  command.add_option("--python", pool.python, "the interpreter, 3.11 or newer")
+      ->capture_default_str();
+}
+
+void add_judge_command(CLI::App& app, Program& program) {
+  auto* command =
+      app.add_subcommand("judge", "run programs that nobody trusts against their tests");
+  const auto arguments = std::make_shared<JudgeArguments>();
+  auto& options = arguments->options;
+  command->add_option("--in", options.in, "JSON Lines to read; -: standard input")
+      ->capture_default_str();
+  command->add_option("--out", options.out, "JSON Lines to write; -: standard output")
+      ->capture_default_str();
+  command
+      ->add_option("--on-bad-line", arguments->on_bad_line,
+                   "error: stop before anything runs; skip: leave out and count")
+      ->check(CLI::IsMember({"error", "skip"}))
+      ->capture_default_str();
+  command
+      ->add_option("--level", arguments->level,
+                   "full: a uid for each slot (needs root); user: an unprivileged user namespace")
+      ->check(CLI::IsMember({"full", "user"}))
+      ->capture_default_str();
+  command->add_option("--exclude", options.exclude, "file of ids, one a line, that are left out");
+  command->add_flag("--require-pass", options.require_pass,
+                    "for reference solutions: exit with 65 unless all pass");
+  add_judge_limits(*command, *arguments);
+  command->callback([arguments, &program] {
+    auto& judge = arguments->options;
+    judge.skip_bad_lines = arguments->on_bad_line == "skip";
+    judge.pool.confirm_timeouts = !arguments->take_first_timeout;
+    judge.pool.level = arguments->level == "full" ? sandbox::Level::full : sandbox::Level::user;
+    program.code = tools::run_judge(judge);
+  });
+}
+
 }  // namespace
 
 void add_tool_commands(CLI::App& app, Program& program) {
+  add_judge_command(app, program);
   auto* generate =
       app.add_subcommand("generate", "continue prompts (greedy), also from stored soft prompts");
   add_engine_options(*generate, *add_tool(generate, program, [](const ToolArguments& a) {
