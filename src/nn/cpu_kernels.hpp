@@ -14,9 +14,10 @@ inline constexpr int64_t kPanel = 32;
 struct GemmTile {
   const float* a;  // A(m, k) = a[m * a_row + k * a_col]
   int64_t a_row, a_col;
-  const float* packed;  // [panels, depth, kPanel], zero beyond the last column
-  const float* bias;    // [columns] or null; added after the chain
-  float* c;             // [rows, columns], leading dimension `c_row`
+  const float* packed;  // [panels, depth, kPanel], zero beyond the last column; or null, and
+  const uint16_t* packed_bf16;  // the same as bits of bfloat16: half the bytes, the same chains
+  const float* bias;            // [columns] or null; added after the chain
+  float* c;                     // [rows, columns], leading dimension `c_row`
   int64_t c_row;
   int64_t depth, columns;
   bool accumulate;  // the chain starts from C instead of zero
@@ -55,16 +56,16 @@ struct AttentionGradTile {
 // `keys`: the position after the last query.
 int64_t attention_scratch(int64_t keys, int64_t group, int64_t widest_head);
 
-// Attention of one head over one span of keys: query row i sees all keys, or with `causal` the keys up
-// to its position first_position + i.
+// Attention of one head over one span of keys: query row i sees all keys, or with `causal` the keys
+// up to its position first_position + i.
 struct BiasedTile {
   const float *q, *k, *v;  // row r: q[r * q_row], k[r * kv_row], v[r * kv_row]
   int64_t q_row, kv_row;
   int64_t queries, keys, first_position, head_dim;
   bool causal;
   float scale;
-  // Added to the score of query i and key j: bias[j - first_position - i], readable 16 floats beyond
-  // the farthest distance; or null.
+  // Added to the score of query i and key j: bias[j - first_position - i], readable 16 floats
+  // beyond the farthest distance; or null.
   const float* bias;
   float* out;  // row i: out[i * out_row]
   int64_t out_row;

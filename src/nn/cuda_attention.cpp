@@ -36,16 +36,16 @@ at::Tensor padded_offsets(const Packing& packing, int64_t query_heads) {
 
 struct FlashCall {
   HeadLayout heads;
-  at::Tensor offsets;
-  int64_t longest;
+  at::Tensor offsets, key_offsets;
+  int64_t longest, longest_keys;
   std::optional<int64_t> window_left, window_right;
 };
 
-FlashCall flash_call(const HeadLayout& heads, const Packing& packing, bool backward) {
+FlashCall flash_call(const HeadLayout& heads, const Packing& queries, const Packing& keys) {
   // A longest length of one would take a shortcut for decoding that folds the heads of a group into
   // rows.
-  FlashCall call{heads, packing.offsets_device, std::max<int64_t>(2, packing.longest)};
-  if (backward) call.offsets = padded_offsets(packing, heads.query_heads);
+  FlashCall call{heads, queries.offsets_device, keys.offsets_device,
+                 std::max<int64_t>(2, queries.longest), std::max<int64_t>(2, keys.longest)};
   if (heads.sliding_window > 0) call.window_left = heads.sliding_window - 1, call.window_right = 0;
   return call;
 }
@@ -58,7 +58,8 @@ class FlashWithSinks : public torch::autograd::Function<FlashWithSinks> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, const FlashCall& call) {
     auto [out, lse, state, unused, debug] = at::_flash_attention_forward(
-        q, k, v, call.offsets, call.offsets, call.longest, call.longest, 0.0, /*is_causal=*/true,
+        q, k, v, call.offsets, call.key_offsets, call.longest, call.longest_keys, 0.0,
+        /*is_causal=*/true,
         /*return_debug_mask=*/false, call.heads.scale, call.window_left, call.window_right);
     // lse is [heads, tokens] in a packed batch
     const auto joined = at::logaddexp(lse, call.heads.sinks.unsqueeze(1));
@@ -73,12 +74,26 @@ class FlashWithSinks : public torch::autograd::Function<FlashWithSinks> {
     const auto s = ctx->get_saved_variables();
     const auto& call = held<FlashCall>(ctx->saved_data["call"]);
     auto [dq, dk, dv] = at::_flash_attention_backward(
-        gradients[0].contiguous(), s[0], s[1], s[2], s[3], s[4], call.offsets, call.offsets,
-        call.longest, call.longest, 0.0, /*is_causal=*/true, s[5], s[6], call.heads.scale,
+        gradients[0].contiguous(), s[0], s[1], s[2], s[3], s[4], call.offsets, call.key_offsets,
+        call.longest, call.longest_keys, 0.0, /*is_causal=*/true, s[5], s[6], call.heads.scale,
         call.window_left, call.window_right);
     return {dq, dk, dv, {}};
   }
 };
+
+at::Tensor flash(const at::Tensor& q, const at::Tensor& k, at::Tensor v, const FlashCall& call) {
+  const auto& heads = call.heads;
+  const int64_t missing = heads.head_dim - heads.value_size();
+  if (missing > 0) v = at::constant_pad_nd(v, {0, missing});  // it wants one size for all three
+  const auto out =
+      heads.sinks.defined()
+          ? FlashWithSinks::apply(q, k, v, call)
+          : std::get<0>(at::_flash_attention_forward(
+                q, k, v, call.offsets, call.key_offsets, call.longest, call.longest_keys, 0.0,
+                /*is_causal=*/true, /*return_debug_mask=*/false, heads.scale, call.window_left,
+                call.window_right));
+  return out.narrow(2, 0, heads.value_size()).reshape({q.size(0), heads.out_width()});
+}
 
 }  // namespace
 
@@ -86,17 +101,17 @@ class FlashWithSinks : public torch::autograd::Function<FlashWithSinks> {
 // keys is fixed by the sequence alone. Its backward pass is so only in ATen's deterministic mode,
 // which the program sets at start.
 at::Tensor cuda_attention(const at::Tensor& qkv, const HeadLayout& heads, const Packing& packing) {
-  auto [q, k, v] = split_heads(qkv, heads);
-  const int64_t missing = heads.head_dim - heads.value_size();
-  if (missing > 0) v = at::constant_pad_nd(v, {0, missing});  // it wants one size for all three
-  const auto call = flash_call(heads, packing, qkv.requires_grad());
-  const auto out = heads.sinks.defined()
-                       ? FlashWithSinks::apply(q, k, v, call)
-                       : std::get<0>(at::_flash_attention_forward(
-                             q, k, v, call.offsets, call.offsets, call.longest, call.longest, 0.0,
-                             /*is_causal=*/true, /*return_debug_mask=*/false, heads.scale,
-                             call.window_left, call.window_right));
-  return out.narrow(2, 0, heads.value_size()).reshape({qkv.size(0), heads.out_width()});
+  const auto [q, k, v] = split_heads(qkv, heads);
+  auto call = flash_call(heads, packing, packing);
+  if (qkv.requires_grad())
+    call.offsets = call.key_offsets = padded_offsets(packing, heads.query_heads);
+  return flash(q, k, v, call);
+}
+
+// Its walk goes by blocks of keys at absolute positions, whole tiles of queries at a time; what
+// lies beyond a query adds nothing. So a piece of a prompt has the bits it has in the whole.
+at::Tensor cuda_prefix_attention(const PrefixQuery& c, const HeadLayout& heads) {
+  return flash(c.q, c.k, c.v, flash_call(heads, c.queries, c.keys));
 }
 
 }  // namespace preimage::nn

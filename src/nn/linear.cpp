@@ -44,7 +44,11 @@ at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t colu
   GemmTile tile{};
   tile.a = a.const_data_ptr<float>();
   tile.a_row = a.stride(0), tile.a_col = a.stride(1);
-  tile.packed = packed.const_data_ptr<float>();
+  if (packed.scalar_type() == at::kBFloat16) {
+    tile.packed_bf16 = reinterpret_cast<const uint16_t*>(packed.const_data_ptr<at::BFloat16>());
+  } else {
+    tile.packed = packed.const_data_ptr<float>();
+  }
   tile.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   tile.c = c.data_ptr<float>();
   tile.c_row = columns, tile.depth = a.size(1), tile.columns = columns;
@@ -62,8 +66,10 @@ at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t colu
   return c;
 }
 
+// A bfloat16 product of ATen depends on the other rows: ours is a chain in float32 over weights
+// that stay bfloat16 in memory, rounded once.
 bool uses_kernel(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
+  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 bool uses_cublaslt(const at::Tensor& x) {
   return kHasCuda && x.is_cuda() && x.scalar_type() == at::kBFloat16;
@@ -96,19 +102,23 @@ at::Tensor product(const at::Tensor& x, Weight::State& state) {
   if constexpr (kHasCuda) {
     if (uses_cublaslt(x)) return cublaslt_linear(x, state.matrix, state.bias);
   }
-  return packed_mm(x, state.for_product(), state.matrix.size(0), state.bias);
+  const auto bias = state.bias.defined() ? state.bias.detach().to(at::kFloat) : at::Tensor();
+  return packed_mm(x.to(at::kFloat), state.for_product(), state.matrix.size(0), bias)
+      .to(x.scalar_type());
 }
 
 at::Tensor input_gradient(const at::Tensor& dy, Weight::State& state) {
   if constexpr (kHasCuda) {
     if (uses_cublaslt(dy)) return cublaslt_input_gradient(dy, state.matrix);
   }
-  return packed_mm(dy, state.for_gradient(), state.matrix.size(1), {});
+  return packed_mm(dy.to(at::kFloat), state.for_gradient(), state.matrix.size(1), {})
+      .to(dy.scalar_type());
 }
 
 // dy^T x: a sum over the rows, so of the whole batch; on CUDA cuBLAS orders it by the shape.
 at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
-  return uses_cublaslt(dy) ? at::mm(dy.t(), x) : chained_mm(dy.t(), x);
+  if (uses_cublaslt(dy)) return at::mm(dy.t(), x);
+  return chained_mm(dy.to(at::kFloat).t(), x.to(at::kFloat)).to(x.scalar_type());
 }
 
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
@@ -180,8 +190,9 @@ at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& matrix, const at:
 }
 
 at::Tensor chained_mm(const at::Tensor& a, const at::Tensor& b) {
-  base::check(uses_kernel(a) && uses_kernel(b) && a.size(1) == b.size(0),
-              "chained_mm is given float32 matrices");
+  base::check(a.is_cpu() && a.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat &&
+                  a.size(1) == b.size(0),
+              "chained_mm is given float32 matrices on the CPU");
   return packed_mm(a, pack(b), b.size(1), {});
 }
 

@@ -5,6 +5,9 @@
 #include <ATen/ATen.h>
 
 #include "attention_tiles.hpp"
+#include "cuda_attention.hpp"
+#include "cuda_kernels.hpp"
+#include "cuda_paged.hpp"
 #include "plain_attention.hpp"
 #include "preimage/base/error.hpp"
 
@@ -59,6 +62,21 @@ at::Tensor plain_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
   return at::cat(out);
 }
 
+// Appends and attends; the keys of sequences that go on lie in pages, so they are gathered first.
+at::Tensor cuda_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
+                                const LayerCache& cache, const PagedAttention& context) {
+  if constexpr (kHasCuda) cuda_append(qkv.contiguous(), heads, cache, context.slots());
+  if (!context.continues()) return cuda_attention(qkv, heads, context.fresh());
+  const auto q = split_heads(qkv, heads).q;
+  const auto seen = [&](const at::Tensor& x, int64_t size) {
+    return x.flatten(0, 1)
+        .index_select(0, context.key_slots())
+        .unflatten(1, {heads.kv_heads, size});
+  };
+  const auto k = seen(cache.keys, heads.head_dim), v = seen(cache.values, heads.value_size());
+  return cuda_prefix_attention({q, k, v, context.fresh(), context.keys()}, heads);
+}
+
 }  // namespace
 
 int64_t page_bytes(const std::vector<HeadLayout>& layers, at::ScalarType dtype, at::Device device) {
@@ -83,20 +101,32 @@ KvCache make_kv_cache(const std::vector<HeadLayout>& layers, int64_t pages, at::
 PagedAttention::PagedAttention(const KvCache& cache, std::vector<PagedSequence> sequences,
                                at::Device device)
     : cache_(cache), sequences_(std::move(sequences)) {
-  std::vector<int64_t> lengths, positions, slots;
+  std::vector<int64_t> lengths, ends, positions, slots, key_slots;
+  const auto slot_of = [](const PagedSequence& s, int64_t t) {
+    return s.pages[static_cast<size_t>(t / kPageTokens)] * kPageTokens + t % kPageTokens;
+  };
   for (const auto& sequence : sequences_) {
     const int64_t end = sequence.cached + sequence.fresh;
     base::check(end <= static_cast<int64_t>(sequence.pages.size()) * kPageTokens,
                 "a sequence has pages for its cached and fresh tokens");
     for (int64_t t = sequence.cached; t < end; ++t) {
       positions.push_back(t);
-      slots.push_back(sequence.pages[static_cast<size_t>(t / kPageTokens)] * kPageTokens +
-                      t % kPageTokens);
+      slots.push_back(slot_of(sequence, t));
     }
     lengths.push_back(sequence.fresh);
+    ends.push_back(end);
+    continues_ |= sequence.cached > 0;
     position_limit_ = std::max(position_limit_, end);
   }
   fresh_ = make_packing(lengths, device);
+  if (device.is_cuda() && continues_) {
+    for (const auto& sequence : sequences_) {
+      for (int64_t t = 0; t < sequence.cached + sequence.fresh; ++t)
+        key_slots.push_back(slot_of(sequence, t));
+    }
+    keys_ = make_packing(ends, device);
+    key_slots_ = at::tensor(key_slots, at::kLong).to(device);
+  }
   positions_ = at::tensor(positions, at::kLong).to(device);
   slots_ = at::tensor(slots, at::kLong).to(device);
 }
@@ -112,6 +142,8 @@ at::Tensor PagedAttention::attend(int64_t layer, const at::Tensor& qkv,
                                   const HeadLayout& heads) const {
   const at::NoGradGuard no_grad;
   const auto& cache = cache_.layers[static_cast<size_t>(layer)];
+  if (kHasCuda && qkv.scalar_type() == at::kBFloat16 && cuda_attention_supports(qkv, heads))
+    return cuda_paged_attention(qkv, heads, cache, *this);
   append(cache, qkv, heads);
   if (qkv.is_cpu()) {
     const auto wide = qkv.to(at::kFloat).contiguous();

@@ -138,7 +138,7 @@ TEST_P(Decoders, StopsWhereToldTo) {
   EXPECT_EQ(stopped.ids, Ids(ids.begin(), first));
   EXPECT_EQ(stopped.finish_reason, "eos");
   GenerateOptions options;
-  options.stop = [](int64_t, const Ids& so_far) { return so_far.size() == 3; };
+  options.stop = [](const Completion& so_far) { return so_far.ids.size() == 3; };
   const auto told =
       generate(*model, {{.ids = prompt}, {.ids = prompt, .max_new_tokens = 0}}, options);
   EXPECT_EQ(told[0].ids, Ids(ids.begin(), ids.begin() + 3));

@@ -45,23 +45,44 @@ TEST(Linear, RowsDoNotDependOnTheBatchOrTheThreads) {
   }
 }
 
+// bfloat16: the same chains over rounded numbers, so the float32 product of them, rounded.
+TEST(Linear, BfloatIsTheRoundedFloatProduct) {
+  auto x = random_tensor({33, 96}, "x").to(at::kBFloat16).requires_grad_();
+  const auto w = random_tensor({50, 96}, "w").to(at::kBFloat16);
+  const auto b = random_tensor({50}, "b").to(at::kBFloat16);
+  const auto ours = linear(x, Weight(w, b));
+  auto wide = x.detach().to(at::kFloat).requires_grad_();
+  const auto full = linear(wide, Weight(w.to(at::kFloat), b.to(at::kFloat)));
+  EXPECT_TRUE(at::equal(ours, full.to(at::kBFloat16)));
+  const auto g = torch::autograd::grad({ours.sum()}, {x})[0];
+  const auto h = torch::autograd::grad({full.sum()}, {wide})[0];
+  EXPECT_TRUE(at::equal(g, h.to(at::kBFloat16)));
+  for (const int64_t rows : {1, 2, 5, 14, 15})
+    EXPECT_TRUE(at::equal(ours.narrow(0, 7, rows), linear(x.narrow(0, 7, rows), Weight(w, b))));
+}
+
 TEST(Kernels, EveryInstructionSetGivesTheSameBits) {
   const auto x = random_tensor({29, 70}, "x"), w = random_tensor({2, 70, kPanel}, "w"),
-             gate_up = random_tensor({29, 2 * 35}, "g", 20);
+             gate_up = random_tensor({29, 2 * 35}, "g", 20), half = w.to(at::kBFloat16);
   std::vector<at::Tensor> first;
   for (const auto* const* table = all_cpu_kernels(); *table; ++table) {
     std::vector<at::Tensor> out = {at::zeros({29, 50}), at::zeros({29, 35}), at::zeros({29, 70}),
-                                   at::zeros({29, 70}), at::zeros({29}),     x.clone()};
+                                   at::zeros({29, 70}), at::zeros({29}),     x.clone(),
+                                   at::zeros({29, 50})};
     GemmTile tile{.a = x.const_data_ptr<float>(),
                   .a_row = 70,
                   .a_col = 1,
                   .packed = w.const_data_ptr<float>(),
+                  .packed_bf16 = nullptr,
                   .bias = nullptr,
                   .c = out[0].data_ptr<float>(),
                   .c_row = 50,
                   .depth = 70,
                   .columns = 50,
                   .accumulate = false};
+    (*table)->gemm(tile, 0, 29, 0, 2);
+    tile.packed_bf16 = reinterpret_cast<const uint16_t*>(half.const_data_ptr<at::BFloat16>());
+    tile.c = out[6].data_ptr<float>();
     (*table)->gemm(tile, 0, 29, 0, 2);
     (*table)->swiglu(gate_up.const_data_ptr<float>(), 29, 35, out[1].data_ptr<float>());
     (*table)->swiglu_backward(out[1].const_data_ptr<float>(), gate_up.const_data_ptr<float>(), 29,

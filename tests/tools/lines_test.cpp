@@ -65,10 +65,16 @@ TEST(Lines, Generate) {
   expect(R"({"prompt":"a","n":0})", "65 F:7: n: found 0");
   expect(R"({"prompt":"a","temperature":"hot"})",
          "65 F:7: temperature: found the string \"hot\", expected a number");
-  for (const char* field :
-       {R"("temperature":0.7)", R"("top_k":5)", R"("top_p":0.9)", R"("min_p":0.1)",
-        R"("repetition_penalty":1.1)", R"("no_repeat_ngram":3)", R"("num_beams":4)",
-        R"("length_penalty":2)", R"("early_stopping":true)", R"("embedding":[1])"}) {
+  EXPECT_EQ(refusal(*tool, R"({"prompt":"a","temperature":0.7,"top_k":5,"top_p":0.9,"min_p":0.1,)"
+                           R"("repetition_penalty":1.1,"no_repeat_ngram":3,"n":4,"seed":7})"),
+            "");
+  expect(R"({"prompt":"a","temperature":-1})", "65 F:7: temperature is -1, expected 0 or above");
+  expect(R"({"prompt":"a","top_p":0})", "65 F:7: top_p is 0, expected above 0, at most 1");
+  expect(R"({"prompt":"a","min_p":1.5})", "65 F:7: min_p is 1.5, expected 0 to 1");
+  expect(R"({"prompt":"a","repetition_penalty":0})", "65 F:7: repetition_penalty is 0");
+  expect(R"({"prompt":"a","top_k":-1})", "65 F:7: top_k: found -1");
+  for (const char* field : {R"("num_beams":4)", R"("length_penalty":2)", R"("early_stopping":true)",
+                            R"("embedding":[1])"}) {
     const auto text = refusal(*tool, std::string("{\"prompt\":\"a\",") + field + "}");
     EXPECT_THAT(text, testing::StartsWith("78 F:7: ")) << field;
     EXPECT_THAT(text, HasSubstr("not there yet")) << field;

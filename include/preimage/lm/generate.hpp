@@ -1,5 +1,5 @@
-// Generation: requests in, completions out. Requests share the batch slot by slot: a finished one
-// makes room for the next. A completion's bits do not depend on what else is in the batch.
+// Generation: requests in, completions out. A completion's bits depend on its request and the model
+// alone: not on what else is in the batch, on order, prefix sharing, chunked prefill or preemption.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "preimage/lm/model.hpp"
+#include "preimage/lm/sampling.hpp"
+#include "preimage/text/tokenizer.hpp"
 
 namespace preimage::lm {
 
@@ -23,6 +25,9 @@ struct GenerateRequest {
   std::vector<int64_t>
       stop_ids;     // generation ends when one is chosen; it is not part of the completion
   int64_t top = 0;  // also the `top` best (id, log-probability) of every step
+  SamplingOptions sampling;
+  int64_t n = 1;                  // candidates; the prompt goes through the model once
+  std::vector<std::string> stop;  // generation ends when the text holds one; needs a tokenizer
 };
 
 struct Completion {
@@ -30,19 +35,27 @@ struct Completion {
   std::vector<float>
       logprobs;  // of each chosen token, under the raw model; stop token not included
   std::vector<std::vector<std::pair<int64_t, float>>> top;
-  std::string finish_reason;  // "eos" (a stop id) or "length"
+  std::string finish_reason;       // "eos" (a stop id), "stop" (a stop string) or "length"
+  std::string text;                // up to the stop string, if a tokenizer was given
+  int64_t request = 0, index = 0;  // which request, which of its n candidates
 };
 
 struct GenerateOptions {
   int64_t batch = 64;             // sequences in flight
   int64_t prefill_tokens = 4096;  // prompt tokens put through the model at once
-  // Called after each token of a request; returning true ends it ("stop"): stop strings live above.
-  std::function<bool(int64_t request, const std::vector<int64_t>& ids)> stop;
+  int64_t cache_pages = 0;        // of the key/value cache; 0: what the requests need and the
+                                  // device's free memory holds
+  bool share_prefixes = true;     // equal beginnings of prompts are computed and kept once
+  const text::Tokenizer* tokenizer = nullptr;  // for texts and stop strings; must outlive the call
+  // Called after each token of a request; returning true ends it ("stop").
+  std::function<bool(const Completion& so_far)> stop;
+  // Called with each completion as it finishes, in no order that is promised.
+  std::function<void(const Completion&)> finished;
 };
 
-// Greedy decoding (the lowest id wins a tie). Completions in the order of the requests. A request
-// that cannot fit the model's context is refused by its index before anything runs
-// (ExitCode::bad_data).
+// Completions in the order of the requests, the n candidates of one after another. A request that
+// cannot fit the model's context or the cache is refused by its index before anything runs
+// (ExitCode::bad_data). When the device runs out of memory, less is put through it at once.
 std::vector<Completion> generate(const Model& model, const std::vector<GenerateRequest>& requests,
                                  const GenerateOptions& options);
 

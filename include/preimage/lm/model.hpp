@@ -32,6 +32,10 @@ class Model {
   // The heads of the layers that attend, in the order in which `hidden` counts them: the shape of a
   // cache.
   virtual const std::vector<nn::HeadLayout>& attention_layers() const = 0;
+  // Whether `embed` and `hidden` start the same work on the device for every input of a shape, and
+  // wait for none of it: then they can be captured in a CUDA graph. A model whose host code looks
+  // at values (which experts were chosen) says false.
+  virtual bool capturable() const { return false; }
   // The vocabulary projection [V, d]; logits = nn::linear(hidden, head()).
   virtual const nn::Weight& head() const = 0;
   // The embedding table [V, d].

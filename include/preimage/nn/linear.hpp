@@ -8,9 +8,9 @@
 
 namespace preimage::nn {
 
-// A matrix [out, in] with an optional bias [out]. On the CPU in float32 it is packed for the kernel
-// at first use: once for the product, once for the gradient to the input. Copies share the packed
-// forms. A matrix that is trained is packed anew by making a new Weight each step.
+// A matrix [out, in] with an optional bias [out]. On the CPU it is packed for the kernel (in its
+// dtype) at first use: once for the product, once for the gradient to the input. Copies share the
+// packed forms. A matrix that is trained is packed anew by making a new Weight each step.
 class Weight {
  public:
   Weight() = default;

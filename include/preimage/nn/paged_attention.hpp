@@ -46,16 +46,23 @@ class PagedAttention : public AttentionContext {
 
   const std::vector<PagedSequence>& sequences() const { return sequences_; }
   const Packing& fresh() const { return fresh_; }
+  const at::Tensor& slots() const { return slots_; }
+  // On a GPU, where a sequence has cached tokens: all tokens that are seen, and where they lie.
+  bool continues() const { return continues_; }
+  const Packing& keys() const { return keys_; }
+  const at::Tensor& key_slots() const { return key_slots_; }
 
  private:
   void append(const LayerCache& cache, const at::Tensor& qkv, const HeadLayout& heads) const;
 
   const KvCache& cache_;
   std::vector<PagedSequence> sequences_;
-  Packing fresh_;
+  Packing fresh_, keys_;
+  bool continues_ = false;
   int64_t position_limit_ = 0;
   at::Tensor positions_;  // [tokens] int64
   at::Tensor slots_;      // [tokens] int64: page * kPageTokens + place in the page
+  at::Tensor key_slots_;  // the same of all tokens that are seen
 };
 
 }  // namespace preimage::nn

@@ -1,0 +1,27 @@
+// The next token of each row of logits, chosen on the GPU without sorting the vocabulary.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace preimage::nn {
+
+// How each row chooses. On the device; read when the kernel runs.
+struct TokenChoice {
+  // [rows, 4] float32: temperature (0: greedy, the lowest id of a tie), top_k (0: all), top_p,
+  // log(min_p) (-inf: none), in the order and with the meaning of lm::SamplingOptions; all tokens
+  // of a tie at the edge of top_k or top_p stay.
+  at::Tensor rules;
+  at::Tensor uniforms;  // [rows] float64 in [0, 1): the place in the cumulative distribution by id
+};
+
+struct ChosenTokens {
+  at::Tensor ids;       // [rows] int64
+  at::Tensor logprobs;  // [rows] float32, under the unprocessed logits
+};
+
+// logits [rows, vocabulary] bfloat16 on CUDA. Also writes last[slots[row]] = id. Weights are
+// counted in fixed point, so a row's choice does not depend on the order of threads.
+void choose_tokens(const at::Tensor& logits, const TokenChoice& choice, const at::Tensor& slots,
+                   at::Tensor& last, ChosenTokens& out);
+
+}  // namespace preimage::nn
