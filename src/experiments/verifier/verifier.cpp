@@ -1,0 +1,114 @@
+#include "verifier.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/run/context.hpp"
+#include "preimage/sandbox/pool.hpp"
+#include "search.hpp"
+
+namespace preimage::verifier {
+namespace {
+
+namespace fs = std::filesystem;
+
+void add_folder(std::set<std::string>& files, const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const auto extension = entry.path().extension();
+    if (entry.is_regular_file() &&
+        (extension == ".safetensors" || extension == ".json" || extension == ".jinja"))
+      files.insert(entry.path());
+  }
+}
+
+sandbox::PoolOptions pool_options(const SandboxConfig& config, int threads) {
+  sandbox::PoolOptions options;
+  options.level = config.level == "user" ? sandbox::Level::user : sandbox::Level::full;
+  options.limits.cpu_s = config.cpu_s;
+  options.limits.wall_s = config.wall_s;
+  options.limits.memory_mb = config.memory_mb;
+  options.workers = config.workers > 0 ? static_cast<int>(config.workers) : threads;
+  return options;
+}
+
+// Opened when the first program is to be run, and kept.
+std::function<sandbox::Judge&()> judge_of(run::Context& context, const SandboxConfig& config) {
+  return [&context, config, pool = std::shared_ptr<sandbox::Pool>()]() mutable -> sandbox::Judge& {
+    if (!context.sandbox())
+      throw base::unavailable_error(
+          "the sandbox was not started; run the job by `preimage run` or `preimage launch`");
+    if (!pool)
+      pool = std::make_shared<sandbox::Pool>(*context.sandbox(),
+                                             pool_options(config, context.threads()));
+    return *pool;
+  };
+}
+
+}  // namespace
+
+std::vector<std::string> Verifier::identity_files() const {
+  std::set<std::string> files;
+  const bool uses_generator = config_.generates() || config_.has_arm("generator");
+  if (uses_generator) add_folder(files, config_.generation.model);
+  files.insert(fs::path(config_.tokenizer_folder()) / "tokenizer.json");
+  if (config_.generates()) {
+    files.insert(config_.data.problems.path);
+    if (!config_.data.test.path.empty()) files.insert(config_.data.test.path);
+  } else {
+    files.insert(config_.data.candidates);
+  }
+  return {files.begin(), files.end()};
+}
+
+run::Estimate Verifier::estimate() {
+  run::Estimate out;
+  double programs = 0;
+  int64_t problems = 0;
+  if (config_.generates()) {
+    const auto loaded = load_problems(config_, 0);
+    problems = static_cast<int64_t>(loaded.list.size());
+    out.units = static_cast<int64_t>(candidate_units(config_.generation, loaded).size()) + problems;
+    for (const auto& problem : loaded.list)
+      programs +=
+          static_cast<double>(problem.split == Split::test ? config_.generation.test_candidates
+                                                           : config_.generation.train_candidates);
+    out.notes = loaded.notes;
+    out.notes.push_back(base::str(static_cast<int64_t>(programs), " programs to write and run"));
+    const auto model = lm::read_model_config(config_.generation.model);
+    out.tokens = programs * static_cast<double>(config_.generation.max_new_tokens);
+    out.flop = 2 * static_cast<double>(model.parameters()) * out.tokens;
+    out.bytes_per_worker = lm::weight_bytes(
+        model, {config_.generation.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, at::kCPU});
+  } else {
+    const auto corpus = read_corpus(config_.data, 0);
+    out.units = static_cast<int64_t>(corpus.problems.size());
+    for (const auto& problem : corpus.problems)
+      programs += static_cast<double>(problem.candidates.size());
+  }
+  const double trainings = static_cast<double>(config_.arms.kinds.size() * config_.losses.size()) *
+                           static_cast<double>(config_.training_seeds);
+  out.model_calls = programs * (1 + trainings);
+  out.notes.push_back(base::str(trainings, " trainings; each scores every program"));
+  return out;
+}
+
+std::unique_ptr<run::Search> Verifier::make_search(run::Context& context) {
+  Setup setup{
+      config_, context.seed(), {}, std::nullopt, text::load_tokenizer(config_.tokenizer_folder()),
+      nullptr};
+  if (config_.generates()) {
+    setup.problems = load_problems(config_, context.seed());
+    setup.generator = load_generator(config_.generation, context.device());
+    setup.judge = judge_of(context, config_.sandbox);
+    if (context.world().root()) {
+      for (const auto& note : setup.problems.notes) context.log().info(note);
+    }
+  }
+  return std::make_unique<VerifierSearch>(context, std::make_unique<const Setup>(std::move(setup)));
+}
+
+}  // namespace preimage::verifier
