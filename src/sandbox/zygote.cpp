@@ -83,7 +83,6 @@ void build_walls(const ZygoteOptions& options, int control, int report) {
   const Descriptor processes(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   unsigned long flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
   if (!options.walls.network) flags &= ~static_cast<unsigned long>(CLONE_NEWNET);
-  if (!options.walls.pid) flags &= ~static_cast<unsigned long>(CLONE_NEWPID);
   if (options.level == Level::full) {
     flags |= CLONE_NEWUSER;
     if (::unshare(CLONE_NEWNS) != 0) throw forbidden("a mount namespace");

@@ -174,21 +174,22 @@ class Channel:
         return self.result(self.understood(reply))
 
     def result(self, reply):
-        kind = reply[0]
-        try:
-            if kind == "value":
-                self.last = (reply[1],)
-                return reply[1]
-            if kind == "handle":
-                return Handle(self, int(reply[1]), str(reply[2])[:SHOWN])
-            if kind == "raised":
-                self.raise_again(*reply[1:5])
-            texts = {"missing": "NO_ENTRY", "memory": "MEMORY", "stack": "CRASH", "processes": "PROCESSES", "large": "BAD_VALUE",
-                     "syntax": "SYNTAX"}
-            verdict, text = texts[kind], reply[1]
-        except (IndexError, KeyError, TypeError, ValueError):
+        verdicts = {"missing": "NO_ENTRY", "memory": "MEMORY", "stack": "CRASH", "processes": "PROCESSES",
+                    "large": "BAD_VALUE", "syntax": "SYNTAX"}
+        kind, length = reply[0], {"handle": 3, "raised": 5}.get(reply[0], 2)
+        if len(reply) != length or (length == 3 and type(reply[1]) is not int):
             self.stop("NO_VERDICT", "a reply of no known kind")
-        self.stop(verdict, "stack overflow: a recursion without an end" if kind == "stack" else str(text)[:SHOWN])
+        if kind == "value":
+            self.last = (reply[1],)
+            return reply[1]
+        if kind == "handle":
+            return Handle(self, reply[1], str(reply[2])[:SHOWN])
+        if kind == "raised":
+            self.raise_again(*reply[1:])
+        if kind not in verdicts:
+            self.stop("NO_VERDICT", "a reply of no known kind")
+        text = "stack overflow: a recursion without an end" if kind == "stack" else str(reply[1])[:SHOWN]
+        self.stop(verdicts[kind], text)
 
     def raise_again(self, builtin, name, text, line):
         kind = getattr(builtins, str(builtin), None)
@@ -308,7 +309,7 @@ class Tests:
         some calls are made once more, in another order, and the tests must hold with what comes then."""
         calls, self.channel.calls = self.channel.calls, []
         fresh = list({payload: (payload, reply, s) for payload, reply, s in calls}.values())
-        self.random.shuffle(fresh)
+        self.shuffled(fresh)
         cheapest = min(fresh, key=lambda call: call[2], default=None)
         budget = REPLAY_TOTAL_S
         for call in fresh[:REPLAYS]:

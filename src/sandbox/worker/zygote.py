@@ -113,12 +113,14 @@ def enter(settings, uid, cpu_s):
     walls = settings.walls
     if not settings.mapped:
         uid = NOBODY if settings.candidate else 0
+    elif not walls["uid"]:
+        uid = 0
     if settings.candidate and walls["mount"]:
         system_call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, settings.scratch % uid)
     if walls["rlimits"]:
         for limit, value in settings.rlimits(cpu_s).items():
             resource.setrlimit(limit, (value, value))
-    if settings.mapped and walls["uid"]:
+    if settings.mapped:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
