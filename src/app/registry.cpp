@@ -2,6 +2,7 @@
 
 #include "../experiments/dcm/dcm.hpp"
 #include "../experiments/finetune/finetune.hpp"
+#include "../experiments/verifier/verifier.hpp"
 
 namespace preimage::app {
 
@@ -9,6 +10,7 @@ std::vector<std::unique_ptr<run::Experiment>> all_experiments() {
   std::vector<std::unique_ptr<run::Experiment>> list;
   list.push_back(std::make_unique<dcm::Dcm>());
   list.push_back(std::make_unique<experiments::Finetune>());
+  list.push_back(std::make_unique<verifier::Verifier>());
   return list;
 }
 

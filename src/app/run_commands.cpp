@@ -1,18 +1,39 @@
 #include <memory>
+#include <optional>
 
 #include "commands.hpp"
 #include "job_arguments.hpp"
 #include "preimage/base/budget.hpp"
+#include "preimage/base/json.hpp"
 #include "preimage/cluster/session.hpp"
 #include "preimage/run/launch.hpp"
+#include "preimage/sandbox/pool.hpp"
 #include "registry.hpp"
 
 namespace preimage::app {
 namespace {
 
+// Whether the job's method runs programs. A job that cannot be read is refused later, by all ranks
+// together.
+bool needs_sandbox(const run::JobRequest& request) {
+  try {
+    const auto job = base::read_json(request.job);
+    const auto experiment = make_experiment(job.value("method", ""));
+    return experiment && experiment->needs_sandbox();
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 int run_command(JobArguments& arguments, Program& program) {
   arguments.request.out = output_folder(arguments);
   base::catch_stop_signals();
+  // Before MPI and before any thread: nothing is forked afterwards.
+  std::optional<sandbox::Supervisor> supervisor;
+  if (needs_sandbox(arguments.request)) {
+    supervisor.emplace(sandbox::start_supervisor());
+    arguments.request.sandbox = &*supervisor;
+  }
   const cluster::Session session(program.argc, program.argv);
   return run::run_job(session, arguments.request, make_experiment);
 }
