@@ -80,8 +80,8 @@ fs::path run_from_file(tests::OneProcess& one, const std::string& labels) {
   auto config = small_config();
   config.data.candidates = file;
   config.labels = labels;
-  auto setup = std::make_unique<const Setup>(
-      Setup{config, 4, {}, std::nullopt, text::load_tokenizer(config.arms.tokenizer), nullptr});
+  auto setup = std::make_unique<const verifier::Setup>(verifier::Setup{
+      config, 4, {}, std::nullopt, text::load_tokenizer(config.arms.tokenizer), nullptr});
   VerifierSearch search(one.context(), std::move(setup));
   run::search_loop(one.context(), search);
   return one.out();
@@ -136,13 +136,13 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   config.generation.test_candidates = 4;
   config.generation.block = 4;
   sandbox::FakeJudge judge(fake_answer);
-  Setup setup{config,
-              4,
-              load_problems(config, 4),
-              load_generator(config.generation, at::kCPU),
-              text::load_tokenizer(config.tokenizer_folder()),
-              [&]() -> sandbox::Judge& { return judge; }};
-  VerifierSearch search(one.context(), std::make_unique<const Setup>(std::move(setup)));
+  verifier::Setup setup{config,
+                        4,
+                        load_problems(config, 4),
+                        load_generator(config.generation, at::kCPU),
+                        text::load_tokenizer(config.tokenizer_folder()),
+                        [&]() -> sandbox::Judge& { return judge; }};
+  VerifierSearch search(one.context(), std::make_unique<const verifier::Setup>(std::move(setup)));
   run::search_loop(one.context(), search);
 
   std::map<std::string, int64_t> rows;
