@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "characters.hpp"
+#include "pre_tokenizer.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::text {
@@ -22,11 +24,10 @@ std::string_view first_character(std::string_view text) {
   return text.substr(0, length);
 }
 
-bool matches(const Regex& regex, std::string_view character) {
-  Regex::Scratch scratch(regex);
-  std::vector<Span> found;
-  regex.find_all(character, scratch, found);
-  return !found.empty();
+char32_t decoded(std::string_view character) {
+  char32_t c = 0;
+  next_character(character, 0, c);
+  return c;
 }
 
 }  // namespace
@@ -69,11 +70,7 @@ std::vector<AddedToken> read_added_tokens(const base::JsonNode& list,
 
 AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens,
                                      const std::vector<std::string>& contents)
-    : tokens_(std::move(tokens)),
-      ends_{kNoToken},
-      // As the reference: \w of Rust's regex crate, and White_Space.
-      word_("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]", "word characters"),
-      space_("\\p{White_Space}", "white space") {
+    : tokens_(std::move(tokens)), ends_{kNoToken} {
   for (uint32_t token = 0; token < tokens_.size(); ++token) {
     uint32_t node = 0;
     for (const char c : contents[token]) {
@@ -104,8 +101,8 @@ std::optional<AddedTokenMatcher::Hit> AddedTokenMatcher::longest_at(std::string_
 bool AddedTokenMatcher::word_beside(std::string_view text, const Span& match) const {
   const auto before = text.substr(0, match.begin);
   const auto after = text.substr(match.end);
-  return (!before.empty() && matches(word_, before.substr(last_character(before)))) ||
-         (!after.empty() && matches(word_, first_character(after)));
+  return (!before.empty() && is_word(decoded(before.substr(last_character(before))))) ||
+         (!after.empty() && is_word(decoded(first_character(after))));
 }
 
 std::vector<Section> AddedTokenMatcher::cut(std::string_view text, bool parse_special) const {
@@ -129,7 +126,7 @@ std::vector<Section> AddedTokenMatcher::cut(std::string_view text, bool parse_sp
     if (token.lstrip) {
       while (match.begin > start) {
         const size_t last = last_character(text.substr(0, match.begin));
-        if (!matches(space_, text.substr(last, match.begin - last))) break;
+        if (!is_white_space(decoded(text.substr(last, match.begin - last)))) break;
         match.begin = last;
       }
       match.begin = std::max(match.begin, start);
@@ -137,7 +134,7 @@ std::vector<Section> AddedTokenMatcher::cut(std::string_view text, bool parse_sp
     if (token.rstrip) {
       while (match.end < text.size()) {
         const auto next = first_character(text.substr(match.end));
-        if (!matches(space_, next)) break;
+        if (!is_white_space(decoded(next))) break;
         match.end += next.size();
       }
     }

@@ -14,7 +14,6 @@
 #include "model.hpp"
 #include "normalizer.hpp"
 #include "preimage/base/json_node.hpp"
-#include "regex.hpp"
 
 namespace preimage::text {
 
@@ -59,7 +58,6 @@ class AddedTokenMatcher {
   std::unordered_map<uint64_t, uint32_t> children_;
   std::vector<uint32_t> ends_;
   std::bitset<256> first_bytes_;
-  Regex word_, space_;
 };
 
 }  // namespace preimage::text

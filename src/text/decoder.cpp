@@ -11,6 +11,13 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
+void replace_all(std::string& text, const std::string& from, const std::string& to) {
+  if (from.empty()) return;
+  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+}
+
 class ByteLevelDecoder : public Decoder {
  public:
   ByteLevelDecoder() {
@@ -97,6 +104,65 @@ class StripDecoder : public Decoder {
   int64_t start_, stop_;
 };
 
+// The replacement becomes a space; in the first token it is dropped when it was put there.
+class MetaspaceDecoder : public Decoder {
+ public:
+  MetaspaceDecoder(std::string replacement, bool prepended)
+      : replacement_(std::move(replacement)), prepended_(prepended) {}
+  void apply(Texts& texts) const override {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      replace_all(texts[i], replacement_, i == 0 && prepended_ ? "" : " ");
+    }
+  }
+
+ private:
+  std::string replacement_;
+  bool prepended_;
+};
+
+// Pieces that begin with the prefix join the one before them; others get a space.
+class WordPieceDecoder : public Decoder {
+ public:
+  WordPieceDecoder(std::string prefix, bool cleanup)
+      : prefix_(std::move(prefix)), cleanup_(cleanup) {}
+  void apply(Texts& texts) const override {
+    static constexpr std::pair<const char*, const char*> kCleanups[] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+    };
+    for (size_t i = 0; i < texts.size(); ++i) {
+      auto& text = texts[i];
+      if (i > 0 && text.starts_with(prefix_)) {
+        text.erase(0, prefix_.size());
+      } else if (i > 0) {
+        text.insert(0, 1, ' ');
+      }
+      for (const auto& [from, to] : kCleanups) {
+        if (cleanup_) replace_all(text, from, to);
+      }
+    }
+  }
+
+ private:
+  std::string prefix_;
+  bool cleanup_;
+};
+
+// An end-of-word suffix becomes a space, but in the last token.
+class BpeDecoder : public Decoder {
+ public:
+  explicit BpeDecoder(std::string suffix) : suffix_(std::move(suffix)) {}
+  void apply(Texts& texts) const override {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      replace_all(texts[i], suffix_, i + 1 == texts.size() ? "" : " ");
+    }
+  }
+
+ private:
+  std::string suffix_;
+};
+
 // Runs of <0xXX> tokens become bytes; a run that is not UTF-8 becomes one U+FFFD for each byte.
 class ByteFallback : public Decoder {
  public:
@@ -169,14 +235,24 @@ Made make_sequence(const base::JsonNode& node) {
   return std::make_unique<DecoderSequence>(std::move(stages));
 }
 
+Made make_metaspace_decoder(const base::JsonNode& node) {
+  const auto scheme = node.string_or("prepend_scheme", "always");
+  const bool prepended =
+      node.find("prepend_scheme") ? scheme != "never" : node.boolean_or("add_prefix_space", true);
+  return std::make_unique<MetaspaceDecoder>(node.at("replacement").string(), prepended);
+}
+
 }  // namespace
 
 Made make_decoder(const base::JsonNode& node) {
   using Node = const base::JsonNode&;
   static const ComponentTable<Decoder> table = {
+      {"BPEDecoder",
+       [](Node n) -> Made { return std::make_unique<BpeDecoder>(n.string_or("suffix", "</w>")); }},
       {"ByteFallback", [](Node) -> Made { return std::make_unique<ByteFallback>(); }},
       {"ByteLevel", [](Node) -> Made { return std::make_unique<ByteLevelDecoder>(); }},
       {"Fuse", [](Node) -> Made { return std::make_unique<Fuse>(); }},
+      {"Metaspace", make_metaspace_decoder},
       {"Replace",
        [](Node n) -> Made {
          return std::make_unique<ReplaceDecoder>(read_pattern(n.at("pattern")),
@@ -184,6 +260,11 @@ Made make_decoder(const base::JsonNode& node) {
        }},
       {"Sequence", make_sequence},
       {"Strip", make_strip},
+      {"WordPiece",
+       [](Node n) -> Made {
+         return std::make_unique<WordPieceDecoder>(n.string_or("prefix", "##"),
+                                                   n.boolean_or("cleanup", true));
+       }},
   };
   return make_component(table, node, "decoder");
 }

@@ -31,7 +31,13 @@ std::unique_ptr<const Model> make_model(const base::JsonNode& node) {
   if (node.json().is_object() && !node.json().contains("type") && node.json().contains("merges")) {
     return make_bpe(node);
   }
-  static const ComponentTable<Model> table = {{"BPE", make_bpe}};
+  static const ComponentTable<Model> table = {
+      {"BPE", make_bpe},
+      // One overload of several.
+      {"Unigram", [](const base::JsonNode& n) { return make_unigram(n); }},
+      {"WordLevel", make_word_level},
+      {"WordPiece", make_word_piece},
+  };
   return make_component(table, node, "model");
 }
 

@@ -39,5 +39,8 @@ std::unique_ptr<const Model> make_model(const base::JsonNode& node);
 Vocabulary read_vocabulary(const base::JsonNode& node);
 
 std::unique_ptr<const Model> make_bpe(const base::JsonNode& node);
+std::unique_ptr<const Model> make_unigram(const base::JsonNode& node);
+std::unique_ptr<const Model> make_word_level(const base::JsonNode& node);
+std::unique_ptr<const Model> make_word_piece(const base::JsonNode& node);
 
 }  // namespace preimage::text

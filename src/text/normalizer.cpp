@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "characters.hpp"
 #include "component.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -24,15 +25,22 @@ class UnicodeForm : public Normalizer {
 
   void apply(std::string& text) const override {
     if (unchanged(text)) return;
-    int options = UTF8PROC_STABLE | (compose_ ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);
-    if (compatibility_) options |= UTF8PROC_COMPAT;
-    utf8proc_uint8_t* out = nullptr;
-    const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                   static_cast<utf8proc_ssize_t>(text.size()), &out,
-                                   static_cast<utf8proc_option_t>(options));
-    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(out, &std::free);
-    base::check(size >= 0, "utf8proc normalizes well-formed UTF-8");
-    text.assign(reinterpret_cast<const char*>(out), static_cast<size_t>(size));
+    std::string out;
+    size_t begin = 0;
+    for (size_t at = 0; at < text.size();) {
+      utf8proc_int32_t c = 0;
+      const auto size = utf8proc_iterate(bytes(text, at), rest(text, at), &c);
+      base::check(size > 0, "a normalizer gets well-formed UTF-8");
+      const size_t end = at + static_cast<size_t>(size);
+      if (is_young(static_cast<char32_t>(c))) {
+        append(text, begin, at, out);
+        out.append(text, at, end - at);
+        begin = end;
+      }
+      at = end;
+    }
+    append(text, begin, text.size(), out);
+    text = std::move(out);
   }
 
  private:
@@ -42,25 +50,31 @@ class UnicodeForm : public Normalizer {
     return std::all_of(text.begin(), text.end(),
                        [&](char c) { return static_cast<uint8_t>(c) < limit; });
   }
+  static const utf8proc_uint8_t* bytes(const std::string& text, size_t at) {
+    return reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at);
+  }
+  static utf8proc_ssize_t rest(const std::string& text, size_t at) {
+    return static_cast<utf8proc_ssize_t>(text.size() - at);
+  }
+
+  void append(const std::string& text, size_t begin, size_t end, std::string& out) const {
+    if (begin == end) return;
+    int options = UTF8PROC_STABLE | (compose_ ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);
+    if (compatibility_) options |= UTF8PROC_COMPAT;
+    utf8proc_uint8_t* made = nullptr;
+    const auto size = utf8proc_map(bytes(text, begin), static_cast<utf8proc_ssize_t>(end - begin),
+                                   &made, static_cast<utf8proc_option_t>(options));
+    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(made, &std::free);
+    base::check(size >= 0, "utf8proc normalizes well-formed UTF-8");
+    out.append(reinterpret_cast<const char*>(made), static_cast<size_t>(size));
+  }
+
   bool compose_, compatibility_;
 };
 
-// Character by character, without context, as Rust's char::to_lowercase.
 class Lowercase : public Normalizer {
  public:
-  void apply(std::string& text) const override {
-    std::string out;
-    out.reserve(text.size());
-    for (const char32_t c : base::decode_utf8(text)) {
-      if (c == 0x130) {
-        out += "i\xCC\x87";  // the only character with a longer lower case
-      } else {
-        base::append_utf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))),
-                          out);
-      }
-    }
-    text = std::move(out);
-  }
+  void apply(std::string& text) const override { lowercase(text); }
 };
 
 class Prepend : public Normalizer {
@@ -120,14 +134,35 @@ Made make_sequence(const base::JsonNode& node) {
 
 }  // namespace
 
+void lowercase(std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char32_t c : base::decode_utf8(text)) {
+    if (c == 0x130) {
+      out += "i\xCC\x87";  // the only character with a longer lower case
+    } else {
+      base::append_utf8(lower_case(c), out);
+    }
+  }
+  text = std::move(out);
+}
+
+void decompose(std::string& text) {
+  UnicodeForm(false, false).apply(text);
+}
+
 Made make_normalizer(const base::JsonNode& node) {
   using Node = const base::JsonNode&;
   static const ComponentTable<Normalizer> table = {
+      {"BertNormalizer", make_bert_normalizer},
+      {"ByteLevel", make_byte_alphabet},
       {"NFC", [](Node) -> Made { return std::make_unique<UnicodeForm>(true, false); }},
       {"NFD", [](Node) -> Made { return std::make_unique<UnicodeForm>(false, false); }},
       {"NFKC", [](Node) -> Made { return std::make_unique<UnicodeForm>(true, true); }},
       {"NFKD", [](Node) -> Made { return std::make_unique<UnicodeForm>(false, true); }},
       {"Lowercase", [](Node) -> Made { return std::make_unique<Lowercase>(); }},
+      {"Nmt", make_nmt},
+      {"Precompiled", make_precompiled},
       {"Prepend",
        [](Node n) -> Made { return std::make_unique<Prepend>(n.at("prepend").string()); }},
       {"Replace",
@@ -135,6 +170,8 @@ Made make_normalizer(const base::JsonNode& node) {
          return std::make_unique<Replace>(read_pattern(n.at("pattern")), n.at("content").string());
        }},
       {"Sequence", make_sequence},
+      {"Strip", make_strip},
+      {"StripAccents", make_strip_accents},
   };
   return make_component(table, node, "normalizer");
 }

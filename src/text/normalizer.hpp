@@ -18,4 +18,14 @@ class Normalizer {
 // A new kind is one class and one line in the list of normalizer.cpp.
 std::unique_ptr<const Normalizer> make_normalizer(const base::JsonNode& node);
 
+std::unique_ptr<const Normalizer> make_bert_normalizer(const base::JsonNode& node);
+std::unique_ptr<const Normalizer> make_byte_alphabet(const base::JsonNode& node);
+std::unique_ptr<const Normalizer> make_nmt(const base::JsonNode& node);
+std::unique_ptr<const Normalizer> make_precompiled(const base::JsonNode& node);
+std::unique_ptr<const Normalizer> make_strip(const base::JsonNode& node);
+std::unique_ptr<const Normalizer> make_strip_accents(const base::JsonNode& node);
+
+void lowercase(std::string& text);  // character by character, as Rust's char::to_lowercase
+void decompose(std::string& text);  // NFD
+
 }  // namespace preimage::text

@@ -17,6 +17,7 @@ struct Span {
 struct Pieces {
   std::string text;
   std::vector<Span> spans;
+  bool starts_input = true;  // `text` begins where the whole input begins
   std::string_view view(const Span& span) const {
     return std::string_view(text).substr(span.begin, span.end - span.begin);
   }

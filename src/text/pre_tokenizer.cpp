@@ -9,57 +9,6 @@
 namespace preimage::text {
 namespace {
 
-// A stretch of a piece: between matches, or a match.
-struct Stretch {
-  Span span;
-  bool match;
-};
-
-enum class Behavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
-
-// Stretches to pieces, as NormalizedString::split of the reference.
-void merge_stretches(std::vector<Stretch>& stretches, Behavior behavior, std::vector<Span>& out) {
-  const size_t first = out.size();
-  bool previous = false;
-  const auto join = [&](const Stretch& s) {
-    return behavior == Behavior::contiguous ? s.match == previous : s.match && !previous;
-  };
-  if (behavior == Behavior::merged_with_next) {
-    std::vector<Span> reversed;
-    for (auto s = stretches.rbegin(); s != stretches.rend(); ++s) {
-      if (join(*s) && !reversed.empty()) {
-        reversed.back().begin = s->span.begin;
-      } else {
-        reversed.push_back(s->span);
-      }
-      previous = s->match;
-    }
-    out.insert(out.end(), reversed.rbegin(), reversed.rend());
-    return;
-  }
-  for (const auto& s : stretches) {
-    if (behavior == Behavior::removed) {
-      if (!s.match) out.push_back(s.span);
-    } else if (behavior != Behavior::isolated && join(s) && out.size() > first) {
-      out.back().end = s.span.end;
-    } else {
-      out.push_back(s.span);
-    }
-    previous = s.match;
-  }
-}
-
-Behavior read_behavior(const base::JsonNode& node) {
-  const auto& name = node.string();
-  if (name == "Removed") return Behavior::removed;
-  if (name == "Isolated") return Behavior::isolated;
-  if (name == "MergedWithPrevious") return Behavior::merged_with_previous;
-  if (name == "MergedWithNext") return Behavior::merged_with_next;
-  if (name == "Contiguous") return Behavior::contiguous;
-  node.fail("unknown behavior \"" + name +
-            "\"; supported: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
-}
-
 class Split : public PreTokenizer {
  public:
   Split(Regex pattern, Behavior behavior, bool invert)
@@ -166,13 +115,6 @@ Made make_byte_level(const base::JsonNode& node) {
   return std::make_unique<ByteLevel>(node.at("add_prefix_space").boolean(), std::move(split));
 }
 
-Made make_digits(const base::JsonNode& node) {
-  // Rust's char::is_numeric: categories Nd, Nl, No.
-  const bool individual = node.at("individual_digits").boolean();
-  return std::make_unique<Split>(Regex("\\p{N}", node.place()),
-                                 individual ? Behavior::isolated : Behavior::contiguous, false);
-}
-
 Made make_sequence(const base::JsonNode& node) {
   const auto list = node.at("pretokenizers");
   std::vector<Made> stages;
@@ -180,13 +122,67 @@ Made make_sequence(const base::JsonNode& node) {
   return std::make_unique<PreTokenizerSequence>(std::move(stages));
 }
 
-Made make_split(const base::JsonNode& node) {
-  return std::make_unique<Split>(read_pattern(node.at("pattern")),
-                                 read_behavior(node.at("behavior")),
-                                 node.boolean_or("invert", false));
+Made read_split(const base::JsonNode& node) {
+  return make_split(read_pattern(node.at("pattern")), read_behavior(node.at("behavior")),
+                    node.boolean_or("invert", false));
 }
 
 }  // namespace
+
+void merge_stretches(const std::vector<Stretch>& stretches, Behavior behavior,
+                     std::vector<Span>& out) {
+  const size_t first = out.size();
+  bool previous = false;
+  const auto join = [&](const Stretch& s) {
+    return behavior == Behavior::contiguous ? s.match == previous : s.match && !previous;
+  };
+  if (behavior == Behavior::merged_with_next) {
+    std::vector<Span> reversed;
+    for (auto s = stretches.rbegin(); s != stretches.rend(); ++s) {
+      if (join(*s) && !reversed.empty()) {
+        reversed.back().begin = s->span.begin;
+      } else {
+        reversed.push_back(s->span);
+      }
+      previous = s->match;
+    }
+    out.insert(out.end(), reversed.rbegin(), reversed.rend());
+    return;
+  }
+  for (const auto& s : stretches) {
+    if (behavior == Behavior::removed) {
+      if (!s.match) out.push_back(s.span);
+    } else if (behavior != Behavior::isolated && join(s) && out.size() > first) {
+      out.back().end = s.span.end;
+    } else {
+      out.push_back(s.span);
+    }
+    previous = s.match;
+  }
+}
+
+size_t next_character(std::string_view text, size_t at, char32_t& c) {
+  const auto lead = static_cast<uint8_t>(text[at]);
+  const size_t width = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  c = width == 1 ? lead : lead & (0x7Fu >> width);
+  for (size_t i = 1; i < width; ++i) c = c << 6 | (static_cast<uint8_t>(text[at + i]) & 0x3F);
+  return width;
+}
+
+Behavior read_behavior(const base::JsonNode& node) {
+  const auto& name = node.string();
+  if (name == "Removed") return Behavior::removed;
+  if (name == "Isolated") return Behavior::isolated;
+  if (name == "MergedWithPrevious") return Behavior::merged_with_previous;
+  if (name == "MergedWithNext") return Behavior::merged_with_next;
+  if (name == "Contiguous") return Behavior::contiguous;
+  node.fail("unknown behavior \"" + name +
+            "\"; supported: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
+}
+
+Made make_split(Regex pattern, Behavior behavior, bool invert) {
+  return std::make_unique<Split>(std::move(pattern), behavior, invert);
+}
 
 std::array<char32_t, 256> byte_alphabet() {
   std::array<char32_t, 256> out;
@@ -209,10 +205,16 @@ Regex read_pattern(const base::JsonNode& node) {
 
 Made make_pre_tokenizer(const base::JsonNode& node) {
   static const ComponentTable<PreTokenizer> table = {
+      {"BertPreTokenizer", make_bert_pre_tokenizer},
       {"ByteLevel", make_byte_level},
+      {"CharDelimiterSplit", make_char_delimiter_split},
       {"Digits", make_digits},
+      {"Metaspace", make_metaspace},
+      {"Punctuation", make_punctuation},
       {"Sequence", make_sequence},
-      {"Split", make_split},
+      {"Split", read_split},
+      {"Whitespace", make_whitespace},
+      {"WhitespaceSplit", make_whitespace_split},
   };
   return make_component(table, node, "pre-tokenizer");
 }

@@ -7,6 +7,7 @@
 //  ^ $       at every line; {n,m}+ a repeated repetition, {n}? an optional one, {,n} from zero
 #include <array>
 #include <set>
+#include <sstream>
 #include <tuple>
 #include <utility>
 
@@ -40,6 +41,31 @@ const std::set<std::string, std::less<>> kScripts = {
 constexpr std::string_view kWordSet = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 // Outside sets Oniguruma also takes these Latin-1 numbers for word characters.
 constexpr std::string_view kWordExtra = "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
+
+struct YoungRange {
+  std::string_view category;
+  uint32_t first, last;
+};
+
+#include "regex_tables.inc"
+
+// Members of a set for what Oniguruma (Unicode 16) knows in this category, or in all that begin
+// with it, and PCRE2 may not know yet.
+std::string young_members(std::string_view category) {
+  std::ostringstream out;
+  for (const auto& range : kYoungCategories) {
+    if (range.category.starts_with(category)) {
+      out << std::hex << "\\x{" << range.first << "}-\\x{" << range.last << "}";
+    }
+  }
+  return out.str();
+}
+
+std::string word_set() {
+  std::string out(kWordSet);
+  for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) out += young_members(category);
+  return out;
+}
 
 class Translator {
  public:
@@ -116,7 +142,7 @@ class Translator {
   }
 
   // \p{...}, \P{...}, \p{^...}
-  std::string property() {
+  std::string property(bool in_class) {
     bool negated = peek(1) == 'P';
     const size_t close = in_.find('}', at_);
     if (peek(2) != '{' || close == in_.npos) refuse("\\p without {name}");
@@ -131,7 +157,11 @@ class Translator {
     if (inner.empty() && kScripts.contains(name)) inner = "sc:" + name;
     if (inner.empty()) refuse("the property \"" + name + "\"");
     at_ = close + 1;
-    return open + inner + "}";
+    const std::string plain = open + inner + "}";
+    const auto young = young_members(inner == "sc:Han" ? "Han" : inner);
+    if (young.empty() || (in_class && negated)) return plain;
+    const std::string members = "\\p{" + inner + "}" + young;
+    return in_class ? members : (negated ? "[^" : "[") + members + "]";
   }
 
   std::string code_point() {
@@ -164,17 +194,18 @@ class Translator {
       case 'S':
         return take("\\P{White_Space}");
       case 'd':
-        return take("\\p{Nd}");
+        return take(in_class ? "\\p{Nd}" + young_members("Nd")
+                             : "[\\p{Nd}" + young_members("Nd") + "]");
       case 'D':
         return take("\\P{Nd}");
       case 'w':
-        return take(in_class ? std::string(kWordSet) : base::str("[", kWordSet, kWordExtra, "]"));
+        return take(in_class ? word_set() : base::str("[", word_set(), kWordExtra, "]"));
       case 'W':
         if (in_class) refuse("\\W inside a set");
-        return take(base::str("[^", kWordSet, kWordExtra, "]"));
+        return take(base::str("[^", word_set(), kWordExtra, "]"));
       case 'p':
       case 'P':
-        return property();
+        return property(in_class);
       case 'x':
       case 'u':
         return code_point();

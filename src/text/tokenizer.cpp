@@ -21,7 +21,8 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
   }
   std::vector<int64_t> ids;
   Pieces pieces;
-  const auto encode_plain = [&](std::string_view plain) {
+  const auto encode_plain = [&](std::string_view plain, bool starts_input) {
+    pieces.starts_input = starts_input;
     pieces.text.assign(plain);
     pieces.spans.assign(1, {0, plain.size()});
     if (parts_->pre_tokenizer) parts_->pre_tokenizer->apply(pieces);
@@ -39,7 +40,8 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
         ids.push_back(*section.id);
       } else {
         const auto& span = section.span;
-        encode_plain(std::string_view(normalized).substr(span.begin, span.end - span.begin));
+        encode_plain(std::string_view(normalized).substr(span.begin, span.end - span.begin),
+                     raw.span.begin == 0 && span.begin == 0);
       }
     }
   }
