@@ -203,6 +203,8 @@ Wave Loop::next_wave(int64_t number) {
     auto& list = recorder_.suspect(unit.id) ? wave.suspects : wave.missing;
     list.push_back({&unit, static_cast<int64_t>(i)});
   }
+  std::stable_sort(wave.missing.begin(), wave.missing.end(),
+                   [](const Place& a, const Place& b) { return a.unit->cost > b.unit->cost; });
   return wave;
 }
 

@@ -43,7 +43,9 @@ store::Cell cell_of(const Json& value, store::Type type) {
 Unit outer_unit(const std::string& method, const Unit& inner, const Json& sweep) {
   Json key = inner.key.is_object() ? inner.key : Json{{"key", inner.key}};
   key["sweep"] = sweep;
-  return make_unit(method, inner.stage, key);
+  auto unit = make_unit(method, inner.stage, key);
+  unit.cost = inner.cost;
+  return unit;
 }
 
 }  // namespace

@@ -115,6 +115,44 @@ TEST(SearchLoop, AnEmptySearchEndsWithResults) {
   EXPECT_TRUE(std::filesystem::exists(one.out() / "results.h5"));
 }
 
+class CostlySearch : public ToySearch {
+ public:
+  using ToySearch::ToySearch;
+  std::vector<Unit> ask(int64_t wave) override {
+    auto units = ToySearch::ask(wave);
+    for (auto& unit : units) unit.cost = static_cast<double>(unit.key["i"].get<int64_t>() % 3);
+    return units;
+  }
+  void evaluate(Work& work) override {
+    struct Seen : Work {
+      Seen(Work& outer, std::vector<int64_t>& order) : outer_(outer), order_(order) {}
+      std::vector<Unit> take(int64_t count) override {
+        auto units = outer_.take(count);
+        for (const auto& unit : units) order_.push_back(unit.key["i"]);
+        return units;
+      }
+      void commit(const Unit& unit, store::UnitOutput output) override {
+        outer_.commit(unit, std::move(output));
+      }
+      bool stopping() const override { return outer_.stopping(); }
+      Work& outer_;
+      std::vector<int64_t>& order_;
+    } seen(work, order);
+    ToySearch::evaluate(seen);
+  }
+  std::vector<int64_t> order;
+};
+
+TEST(SearchLoop, DearUnitsAreDealtFirstAndChangeNoResult) {
+  OneProcess plain("toy"), costly("toy");
+  ToySearch search(plain.context(), {.waves = 1, .units = 7});
+  search_loop(plain.context(), search);
+  CostlySearch dear(costly.context(), {.waves = 1, .units = 7});
+  search_loop(costly.context(), dear);
+  EXPECT_THAT(dear.order, testing::ElementsAre(2, 5, 1, 4, 0, 3, 6));
+  EXPECT_EQ(contents(costly.out()), contents(plain.out()));
+}
+
 class ForgetfulSearch : public ToySearch {
  public:
   using ToySearch::ToySearch;

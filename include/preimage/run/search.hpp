@@ -19,6 +19,9 @@ struct Unit {
   std::string stage;  // "joint"
   base::Json key;     // {"k": 8, "pair": "5733be28…", "variant": "gauss"}
   std::string id;     // 32 hex digits; set by make_unit
+  // What it is expected to take, in any measure of the search's own: dear units are dealt first, so
+  // that no worker ends a wave with a long one. Changes no result.
+  double cost = 0;
 };
 
 // id = the first 128 bits of SHA-256 over the canonical JSON of {method, stage, key}.

@@ -100,6 +100,11 @@ void Optimiser::add(Problem problem) {
   layout_.reset();
 }
 
+void Optimiser::drop(int64_t tag) {
+  for (auto& a : active_) a->done |= a->out.tag == tag;
+  remove_done();
+}
+
 void Optimiser::lay_out() {
   const auto device = model_->device();
   layout_ = std::make_unique<Layout>();

@@ -82,6 +82,8 @@ class Optimiser {
   ~Optimiser();
 
   void add(Problem problem);
+  // Takes the problem of that tag out, whatever it has reached.
+  void drop(int64_t tag);
   bool empty() const;
   int64_t tokens() const;  // positions of one pass over all problems
   // Positions that `problem` would add.

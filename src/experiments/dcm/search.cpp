@@ -22,33 +22,38 @@ constexpr int64_t kBaselineBatch = 8;
 
 DcmSearch::DcmSearch(run::Context& context, std::shared_ptr<const Setup> setup)
     : context_(context), setup_(std::move(setup)), baselines_(setup_->pairs.size()) {
-  phases_.push_back({"baselines", 0, static_cast<int64_t>(setup_->pairs.size()), setup_->config.k});
+  waves_.push_back(
+      {{"baselines", 0, static_cast<int64_t>(setup_->pairs.size()), setup_->config.k}});
 }
 
 std::vector<run::Unit> DcmSearch::ask(int64_t wave) {
-  base::check(wave == static_cast<int64_t>(phases_.size()) - 1,
+  base::check(wave == static_cast<int64_t>(waves_.size()) - 1,
               "waves are asked for one after another");
-  const auto& phase = phases_.back();
   std::vector<run::Unit> units;
-  if (phase.stage.empty()) return units;
-  for (int64_t i = phase.begin; i < phase.end; ++i) {
-    units.push_back(run::make_unit("dcm", phase.stage,
-                                   {{"pair_index", i},
-                                    {"pair", setup_->pairs[static_cast<size_t>(i)].id},
-                                    {"k", phase.k},
-                                    {"variant", setup_->config.init}}));
+  for (const auto& part : waves_.back()) {
+    for (int64_t i = part.begin; i < part.end; ++i) {
+      const auto& pair = setup_->pairs[static_cast<size_t>(i)];
+      units.push_back(run::make_unit(
+          "dcm", part.stage,
+          {{"pair_index", i}, {"pair", pair.id}, {"k", part.k}, {"variant", setup_->config.init}}));
+      // The more tokens a vector must hold, the longer it takes and the more starts fail.
+      units.back().cost = static_cast<double>(pair.question_ids.size() + pair.answer_ids.size()) /
+                          static_cast<double>(part.k);
+    }
   }
   return units;
 }
 
 void DcmSearch::evaluate(run::Work& work) {
-  const auto& phase = phases_.back();
-  if (phase.stage == "baselines") {
+  const auto& wave = waves_.back();
+  if (wave.front().stage == "baselines") {
     evaluate_baselines(work);
     return;
   }
+  int64_t units = 0;
+  for (const auto& part : wave) units += part.end - part.begin;
   const int64_t workers = context_.world().size();
-  UnitRunner(*setup_, baselines_, (phase.end - phase.begin + workers - 1) / workers).run(work);
+  UnitRunner(*setup_, baselines_, (units + workers - 1) / workers).run(work);
 }
 
 void DcmSearch::evaluate_baselines(run::Work& work) {
@@ -73,89 +78,102 @@ void DcmSearch::evaluate_baselines(run::Work& work) {
 }
 
 void DcmSearch::tell(const std::vector<run::Told>& results) {
-  const auto phase = phases_.back();
-  for (const auto& told : results) {
-    const auto index = told.unit.key.at("pair_index").get<int64_t>();
-    const auto& article = setup_->pairs[static_cast<size_t>(index)].article;
-    if (phase.stage == "baselines") {
-      if (!told.quarantined)
-        baselines_[static_cast<size_t>(index)] = baselines_from_json(told.scalars);
-    } else if (phase.stage == "single") {
-      const auto summary = told.quarantined ? SingleSummary{} : single_summary(told.scalars);
-      singles_[index] = {article, summary.conv_q, summary.conv_a};
-    } else if (!told.quarantined) {
-      pairs_[{phase.stage, phase.k}][index] = summary_from_json(told.scalars);
-    }
-  }
-  phases_.push_back(after(phase));
+  for (const auto& told : results) tell_unit(told);
+  waves_.push_back(wave_after(waves_.back()));
 }
 
-bool DcmSearch::enforced_stop(const GateResult& result) {
+void DcmSearch::tell_unit(const run::Told& told) {
+  const auto index = told.unit.key.at("pair_index").get<int64_t>();
+  const auto& stage = told.unit.stage;
+  if (stage == "baselines") {
+    if (!told.quarantined)
+      baselines_[static_cast<size_t>(index)] = baselines_from_json(told.scalars);
+  } else if (stage == "single") {
+    const auto summary = told.quarantined ? SingleSummary{} : single_summary(told.scalars);
+    singles_[index] = {setup_->pairs[static_cast<size_t>(index)].article, summary.conv_q,
+                       summary.conv_a};
+  } else if (!told.quarantined) {
+    pairs_[{stage, told.unit.key.at("k").get<int64_t>()}][index] = summary_from_json(told.scalars);
+  }
+}
+
+bool DcmSearch::enforced_stop(const std::string& stage, const GateResult& result) {
   const bool stops = setup_->config.gates.mode == "enforce" && result.verdict == Verdict::fail;
-  gates_.push_back({phases_.back().stage, result, stops ? "stopped the run" : "recorded"});
+  gates_.push_back({stage, result, stops ? "stopped the run" : "recorded"});
   return stops;
 }
 
-// The wave that follows; decided on units by index, when the wave has ended.
-DcmSearch::Phase DcmSearch::after(const Phase& phase) {
-  const auto& c = setup_->config;
-  const auto pairs = static_cast<int64_t>(setup_->pairs.size());
-  const Phase joint{"joint", 0,
-                    c.gates.mode == "enforce" ? std::min(pairs, c.gates.g2_pairs) : pairs, c.k};
-  if (phase.stage == "baselines") {
-    if (c.has_stage("single")) return {"single", 0, pairs, c.k};
-    return c.has_stage("joint") ? joint : next_k(0);
-  }
-  if (phase.stage == "single") {
-    std::vector<SingleOutcome> singles;
-    for (const auto& [index, outcome] : singles_) singles.push_back(outcome);
-    if (enforced_stop(gate_single(singles, c.gates, setup_->seed))) return {};
-    return c.has_stage("joint") ? joint : next_k(0);
-  }
-  if (phase.stage == "joint") return after_joint(phase);
-  if (phase.stage == "ksweep") return next_k(phase.k);
-  return {};
+GateResult DcmSearch::single_gate() const {
+  std::vector<SingleOutcome> singles;
+  for (const auto& [index, outcome] : singles_) singles.push_back(outcome);
+  return gate_single(singles, setup_->config.gates, setup_->seed);
 }
 
-DcmSearch::Phase DcmSearch::after_joint(const Phase& phase) {
+// Decided on units by index, when the wave has ended.
+DcmSearch::Wave DcmSearch::wave_after(const Wave& wave) {
+  const auto& c = setup_->config;
+  if (c.gates.mode == "enforce") return gated_wave_after(wave.back());
+  if (wave.front().stage != "baselines") {
+    if (c.has_stage("single")) enforced_stop("single", single_gate());
+    return {};
+  }
+  const auto pairs = static_cast<int64_t>(setup_->pairs.size());
+  Wave all;
+  if (c.has_stage("single")) all.push_back({"single", 0, pairs, c.k});
+  if (c.has_stage("joint")) all.push_back({"joint", 0, pairs, c.k});
+  for (auto& part : sweep_and_paraphrases()) all.push_back(std::move(part));
+  return all;
+}
+
+DcmSearch::Wave DcmSearch::gated_wave_after(const Part& part) {
+  const auto& c = setup_->config;
+  const auto pairs = static_cast<int64_t>(setup_->pairs.size());
+  if (part.stage == "baselines" && c.has_stage("single")) return {{"single", 0, pairs, c.k}};
+  if (part.stage == "single" && enforced_stop("single", single_gate())) return {};
+  if (part.stage == "baselines" || part.stage == "single") {
+    if (c.has_stage("joint")) return {{"joint", 0, std::min(pairs, c.gates.g2_pairs), c.k}};
+    return sweep_and_paraphrases();
+  }
+  return part.stage == "joint" ? wave_after_joint(part) : Wave{};
+}
+
+DcmSearch::Wave DcmSearch::wave_after_joint(const Part& joint) {
   const auto& c = setup_->config;
   const auto pairs = static_cast<int64_t>(setup_->pairs.size());
   const auto told = outcomes("joint", c.k);
-  const auto stage_paraphrase = [&] { return c.has_stage("paraphrase") || paraphrase_due_; };
-  if (c.gates.mode == "enforce") {
-    if (phase.end == std::min(pairs, c.gates.g2_pairs) &&
-        enforced_stop(gate_early(told, c.gates, setup_->seed)))
-      return {};
+  if (joint.end == std::min(pairs, c.gates.g2_pairs) &&
+      enforced_stop("joint", gate_early(told, c.gates, setup_->seed)))
+    return {};
+  if (joint.end >= std::min(pairs, c.gates.g3_pairs) && !gated_viable_) {
+    gated_viable_ = true;
     const bool may_deploy = !c.paraphrases.empty() && !c.has_stage("paraphrase");
-    if (phase.end >= std::min(pairs, c.gates.g3_pairs) && !paraphrase_due_) {
-      for (const auto& gate :
-           {gate_viable(told, c.gates, setup_->seed), gate_conflict(told, c.gates, setup_->seed)}) {
-        const bool deploys = may_deploy && gate.verdict == Verdict::fail;
-        gates_.push_back({"joint", gate, deploys ? "ran stage paraphrase" : "recorded"});
-        paraphrase_due_ |= deploys;
-      }
-      if (paraphrase_due_) return {"paraphrase", 0, pairs, c.k};
+    bool deploys = false;
+    for (const auto& gate :
+         {gate_viable(told, c.gates, setup_->seed), gate_conflict(told, c.gates, setup_->seed)}) {
+      const bool fails = may_deploy && gate.verdict == Verdict::fail;
+      gates_.push_back({"joint", gate, fails ? "ran stage paraphrase" : "recorded"});
+      deploys |= fails;
     }
+    if (deploys) return {{"paraphrase", 0, pairs, c.k}};
   }
-  if (phase.end < pairs) {
-    const int64_t next = phase.end < c.gates.g3_pairs ? std::min(pairs, c.gates.g3_pairs) : pairs;
-    return {"joint", phase.end, next, c.k};
-  }
-  if (c.has_stage("ksweep")) return next_k(0);
-  return stage_paraphrase() ? Phase{"paraphrase", 0, pairs, c.k} : Phase{};
+  if (joint.end == pairs) return sweep_and_paraphrases();
+  const int64_t next = joint.end < c.gates.g3_pairs ? std::min(pairs, c.gates.g3_pairs) : pairs;
+  return {{"joint", joint.end, next, c.k}};
 }
 
-// The next K of the sweep after `k`; the main K was run by stage joint already.
-DcmSearch::Phase DcmSearch::next_k(int64_t k) {
+// The K of the sweep but the main one, which stage joint runs, from the smallest; then paraphrases.
+DcmSearch::Wave DcmSearch::sweep_and_paraphrases() const {
   const auto& c = setup_->config;
   const auto pairs = static_cast<int64_t>(setup_->pairs.size());
-  const int64_t count = c.k_sweep_pairs > 0 ? c.k_sweep_pairs : pairs;
+  Wave wave;
   if (c.has_stage("ksweep")) {
-    for (const int64_t next : c.k_sweep) {
-      if (next > k && !(next == c.k && c.has_stage("joint"))) return {"ksweep", 0, count, next};
+    const int64_t count = c.k_sweep_pairs > 0 ? c.k_sweep_pairs : pairs;
+    for (const int64_t k : c.k_sweep) {  // ascending, as the config demands
+      if (k != c.k || !c.has_stage("joint")) wave.push_back({"ksweep", 0, count, k});
     }
   }
-  return c.has_stage("paraphrase") ? Phase{"paraphrase", 0, pairs, c.k} : Phase{};
+  if (c.has_stage("paraphrase")) wave.push_back({"paraphrase", 0, pairs, c.k});
+  return wave;
 }
 
 std::vector<PairSummary> DcmSearch::told_pairs(const std::string& stage, int64_t k) const {

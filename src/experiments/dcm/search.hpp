@@ -1,5 +1,7 @@
-// The stages of a dcm run as waves of units: baselines, single targets, joint pairs in the chunks
-// that the gates look at, the K sweep, paraphrases.
+// The stages of a dcm run as waves of units. Where gates may stop the run: baselines, single
+// targets, joint pairs in the chunks that the gates look at, the K sweep, paraphrases. Where they
+// only record: baselines, then all the rest in one wave, so that no worker waits at the end of a
+// stage.
 #pragma once
 
 #include <map>
@@ -26,11 +28,12 @@ class DcmSearch : public run::Search {
   store::Schemas schemas() const override;
 
  private:
-  struct Phase {
-    std::string stage;           // "" ends the search
+  struct Part {
+    std::string stage;
     int64_t begin = 0, end = 0;  // pairs
     int64_t k = 0;
   };
+  using Wave = std::vector<Part>;  // an empty one ends the search
   struct Gate {
     std::string stage;
     GateResult result;
@@ -38,10 +41,13 @@ class DcmSearch : public run::Search {
   };
   using Key = std::pair<std::string, int64_t>;  // stage, K
 
-  Phase after(const Phase& phase);
-  Phase after_joint(const Phase& phase);
-  Phase next_k(int64_t after);
-  bool enforced_stop(const GateResult& result);
+  Wave wave_after(const Wave& wave);
+  Wave gated_wave_after(const Part& part);
+  Wave wave_after_joint(const Part& joint);
+  Wave sweep_and_paraphrases() const;
+  void tell_unit(const run::Told& told);
+  GateResult single_gate() const;
+  bool enforced_stop(const std::string& stage, const GateResult& result);
   void evaluate_baselines(run::Work& work);
   std::vector<PairSummary> told_pairs(const std::string& stage, int64_t k) const;
   std::vector<JointOutcome> outcomes(const std::string& stage, int64_t k) const;
@@ -50,12 +56,12 @@ class DcmSearch : public run::Search {
 
   run::Context& context_;
   std::shared_ptr<const Setup> setup_;
-  std::vector<Phase> phases_;  // by wave
+  std::vector<Wave> waves_;
   std::vector<Baselines> baselines_;
   std::map<int64_t, SingleOutcome> singles_;             // by pair
   std::map<Key, std::map<int64_t, PairSummary>> pairs_;  // by stage and K, by pair
   std::vector<Gate> gates_;                              // those that acted on the run
-  bool paraphrase_due_ = false;
+  bool gated_viable_ = false;                            // the gates after g3_pairs were looked at
 };
 
 }  // namespace preimage::dcm

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ATen/Parallel.h>
+
 #include "preimage/base/error.hpp"
 #include "unit_output.hpp"
 
@@ -17,6 +19,16 @@ OptimiserOptions optimiser_options(const DcmConfig& c) {
                    .clip = c.clip},
           .projected = c.objective == "projected",
           .manifold_lambda = c.manifold_lambda};
+}
+
+// Positions at which a product runs at its full speed on one CPU thread. More in a batch gains
+// nothing there, and makes the longest unit of a wave wait for the others.
+constexpr int64_t kFullThread = 24;
+
+int64_t full_batch(const Setup& setup) {
+  const int64_t most = setup.config.batch_tokens;
+  return setup.model->device().is_cpu() ? std::min(most, kFullThread * at::get_num_threads())
+                                        : most;
 }
 
 // The original target and, in stage paraphrase, its paraphrases: w0 on the original, the rest
@@ -107,6 +119,7 @@ UnitRunner::UnitRunner(const Setup& setup, const std::vector<Baselines>& baselin
     : setup_(setup),
       baselines_(baselines),
       most_units_(static_cast<size_t>(most_units)),
+      full_batch_(full_batch(setup)),
       optimiser_(setup.model, setup.modes, optimiser_options(setup.config)) {}
 
 UnitRunner::~UnitRunner() = default;
@@ -121,8 +134,15 @@ void UnitRunner::run(run::Work& work) {
   }
 }
 
+bool UnitRunner::room() const {
+  return optimiser_.tokens() < full_batch_;
+}
+
 void UnitRunner::take(run::Work& work) {
-  while (units_.size() < most_units_ && optimiser_.tokens() < setup_.config.batch_tokens) {
+  for (auto& unit : units_) {
+    for (size_t task = 0; task < unit.tasks.size(); ++task) start_restarts(unit, task);
+  }
+  while (units_.size() < most_units_ && room()) {
     auto units = work.take(1);
     if (units.empty()) return;
     auto& unit = units_.emplace_back();
@@ -132,17 +152,20 @@ void UnitRunner::take(run::Work& work) {
     unit.baselines = baselines_[static_cast<size_t>(unit.pair->index)];
     unit.tasks = make_tasks(unit.unit.stage, *unit.pair, setup_.config.paraphrase_weight);
     for (size_t task = 0; task < unit.tasks.size(); ++task) {
+      unit.tasks[task].limit = setup_.config.restarts;
       unit.tasks[task].restarts.resize(static_cast<size_t>(setup_.config.restarts));
       start_restarts(unit, task);
     }
   }
 }
 
+// The first restart alone, then, if it failed, as many of the others as the batch has room for.
 void UnitRunner::start_restarts(UnitInFlight& unit, size_t task) {
   auto& t = unit.tasks[task];
-  const int64_t until =
-      setup_.config.restart_policy == "all" ? setup_.config.restarts : t.started + 1;
-  while (t.started < until) add_restart(unit, task, t.started++);
+  const bool all = setup_.config.restart_policy == "all";
+  if (t.started == 0) add_restart(unit, task, t.started++);
+  if (!all && !t.restarts[0].ended) return;
+  while (t.started < t.limit && (all || room())) add_restart(unit, task, t.started++);
 }
 
 void UnitRunner::add_restart(UnitInFlight& unit, size_t task, int64_t restart) {
@@ -155,6 +178,7 @@ void UnitRunner::add_restart(UnitInFlight& unit, size_t task, int64_t restart) {
   problem.stop = [&unit, task, restart, &c](const Evaluation& at) {
     return note_first_steps(at, unit, unit.tasks[task], c, restart);
   };
+  unit.tasks[task].restarts[static_cast<size_t>(restart)].tag = problem.tag;
   tickets_.push_back({&unit, task, restart});
   optimiser_.add(std::move(problem));
 }
@@ -162,20 +186,30 @@ void UnitRunner::add_restart(UnitInFlight& unit, size_t task, int64_t restart) {
 void UnitRunner::finish_restart(Trajectory trajectory) {
   const auto [unit, index, restart] = tickets_[static_cast<size_t>(trajectory.tag)];
   auto& task = unit->tasks[index];
+  if (restart >= task.limit) return;  // it ended together with an earlier one that did it
   auto& slot = task.restarts[static_cast<size_t>(restart)];
   slot.trajectory = std::move(trajectory);
   slot.ended = true;
-  const bool all = setup_.config.restart_policy == "all";
-  const bool more = task.started < setup_.config.restarts;
-  if (!all && more && !reproduces(slot.trajectory)) {
-    start_restarts(*unit, index);
-    return;
-  }
+  if (setup_.config.restart_policy == "failures" && reproduces(slot.trajectory))
+    drop_later_restarts(task, restart);
   const auto ended = std::count_if(task.restarts.begin(), task.restarts.end(),
                                    [](const auto& r) { return r.ended; });
-  if (ended < task.started) return;
-  choose(task);
-  task.done = true;
+  if (ended == task.limit) {
+    choose(task);
+    task.done = true;
+  } else if (ended == task.started) {
+    add_restart(*unit, index, task.started++);  // one must go on, even where there is no room
+  }
+}
+
+void UnitRunner::drop_later_restarts(Task& task, int64_t reproduced) {
+  for (int64_t r = reproduced + 1; r < task.started; ++r) {
+    auto& later = task.restarts[static_cast<size_t>(r)];
+    if (!later.ended) optimiser_.drop(later.tag);
+    later = {};
+  }
+  task.limit = reproduced + 1;
+  task.started = std::min(task.started, task.limit);
 }
 
 void UnitRunner::commit_done(run::Work& work) {

@@ -1,5 +1,5 @@
 // Runs the optimisation units of one wave on one worker: takes units whenever the batch has room,
-// starts the next restart where one failed, decodes what ended, commits.
+// starts restarts where one failed, decodes what ended, commits.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,14 @@ namespace preimage::dcm {
 struct Task {
   std::vector<Side> sides;
   int64_t started = 0;  // restarts given to the optimiser
+  // Restarts that count. Under the policy "failures": those up to the first that reproduces its
+  // targets. Later ones may have been started where the batch had room; they leave no trace, so the
+  // result is that of restarts run one after another.
+  int64_t limit = 0;
   struct Restart {
     Trajectory trajectory;
     FirstSteps first;
+    int64_t tag = -1;  // of its problem in the optimiser
     bool ended = false;
   };
   std::vector<Restart> restarts;  // by index
@@ -47,7 +52,9 @@ class UnitRunner {
 
  private:
   void take(run::Work& work);
+  bool room() const;
   void start_restarts(UnitInFlight& unit, size_t task);
+  void drop_later_restarts(Task& task, int64_t reproduced);
   void add_restart(UnitInFlight& unit, size_t task, int64_t restart);
   void finish_restart(Trajectory trajectory);
   void commit_done(run::Work& work);
@@ -55,6 +62,7 @@ class UnitRunner {
   const Setup& setup_;
   const std::vector<Baselines>& baselines_;
   size_t most_units_;
+  int64_t full_batch_;  // positions
   Optimiser optimiser_;
   std::list<UnitInFlight> units_;
   struct Ticket {

@@ -285,6 +285,21 @@ TEST_P(Optimisers, ADivergedProblemLeavesTheOthersAlone) {
   EXPECT_FALSE(asked);
 }
 
+TEST_P(Optimisers, ADroppedProblemLeavesTheOthersAlone) {
+  auto options = plan;
+  options.schedule.steps = 12;
+  const auto alone = bits_of(solo(other(3), options));
+  auto batch = optimiser(options);
+  batch.add(other(2)), batch.add(other(3)), batch.add(other(4));
+  EXPECT_TRUE(batch.run(5).empty());
+  batch.drop(2), batch.drop(4), batch.drop(77);  // nobody has the last: nothing happens
+  EXPECT_EQ(batch.tokens(), Optimiser::tokens_of(other(3)));
+  const auto ended = batch.run(20);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(bits_of(ended[0]), alone);
+  EXPECT_TRUE(batch.empty());
+}
+
 TEST_P(Optimisers, StopEndsAProblemAtThatC) {
   auto problem = published();
   std::vector<double> totals;

@@ -41,7 +41,7 @@ const char* const job_text = R"({
     "model": {"dir": "MODEL"},
     "data": {"kind": "squad", "path": "DATA", "count": 3, "max_question_tokens": 14,
       "max_answer_tokens": 6},
-    "stages": ["single", "joint", "spot", "ksweep"], "k": 4, "restarts": 2,
+    "stages": ["single", "joint", "spot", "ksweep"], "k": 4, "restarts": 3,
     "keep_restart_embeddings": true, "stop": "tight", "schedule": {"lr": 0.05, "steps": 60},
     "baseline_draws": 2, "gates": {"g2_pairs": 2, "g3_pairs": 3},
     "k_sweep": [1, 4], "k_sweep_pairs": 2, "k_sweep_reference": 4,
@@ -108,6 +108,8 @@ class DcmRun : public testing::Test {
     std::ofstream(path("job.json")) << text;
     // Once, by one rank without mpirun.
     ASSERT_EQ(wait(start(1, "whole")), 0) << errors();
+    text.replace(text.find("\"threads\": 1"), 12, "\"threads\": 4");
+    std::ofstream(path("four_threads.json")) << text;
   }
   static void TearDownTestSuite() {
     delete folder_;
@@ -116,11 +118,12 @@ class DcmRun : public testing::Test {
 
   static fs::path path(const std::string& name) { return folder_->path() / name; }
   static std::string errors() { return base::read_file(path("stderr")); }
-  static pid_t start(int ranks, const std::string& out, bool resume = false) {
+  static pid_t start(int ranks, const std::string& out, bool resume = false,
+                     const std::string& job = "job.json") {
     std::vector<std::string> argv;
     if (ranks > 1) argv = {"mpirun", "-n", str(ranks)};
     for (const auto& word : {fs::read_symlink("/proc/self/exe").string(), std::string("dcm"),
-                             path("job.json").string(), path(out).string()}) {
+                             path(job).string(), path(out).string()}) {
       argv.push_back(word);
     }
     if (resume) argv.push_back("--resume");
@@ -157,6 +160,22 @@ TEST_F(DcmRun, AnyNumberOfRanksGivesTheSameValues) {
     for (const auto& [name, text] : expected)
       EXPECT_EQ(values.at(name), text) << name << ", " << ranks;
   }
+}
+
+// With four threads a batch has room for restarts before it is known whether they are needed.
+TEST_F(DcmRun, RestartsStartedEarlyLeaveNoTrace) {
+  ASSERT_EQ(wait(start(1, "early", false, "four_threads.json")), 0) << errors();
+  const auto expected = values_of(path("whole"));
+  const auto values = values_of(path("early"));
+  for (const auto& [name, text] : expected) {
+    // The job's own text names its threads.
+    if (name.rfind("dcm/", 0) == 0) {
+      EXPECT_EQ(values.at(name), text) << name;
+    }
+  }
+  size_t several = 0;
+  for (const auto& row : rows_of(path("whole"), "dcm/restarts")) several += row["restart"] == 2;
+  EXPECT_GE(several, 1u) << "no unit needed a third start: the comparison shows nothing";
 }
 
 TEST_F(DcmRun, KilledInTheMiddleItResumesToTheSameValues) {
