@@ -248,7 +248,11 @@ Descriptor compile_filter(Role role) {
   for (const char* name : kAllowed) allow(context, name);
   allow_descriptors(context);
   checked(seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");
-  if (role == Role::candidate) allow_processes(context);
+  if (role == Role::candidate) {
+    allow_processes(context);
+  } else {  // its socket to the supervisor; it has no other, and can make none
+    for (const char* name : {"recvmsg", "sendmsg", "sendto"}) allow(context, name);
+  }
   Descriptor file(::memfd_create("filter", MFD_CLOEXEC));
   if (!file) throw base::errno_error("sandbox: memfd_create failed", errno);
   checked(seccomp_export_bpf(context.get(), file.get()), "exporting the filter");

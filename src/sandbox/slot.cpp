@@ -1,6 +1,7 @@
 #include "slot.hpp"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,9 +52,8 @@ std::string random_tag(const Job& job) {
 }
 
 // RLIMIT_CPU counts whole seconds of one process: a net below the supervisor's own limit.
-std::string message_for(int uid, const Job& job, const Limits& limits) {
-  const Json message = {
-      {"job", job.ticket}, {"uid", uid}, {"cpu_s", static_cast<int64_t>(limits.cpu_s) + 2}};
+std::string message_for(const Job& job, const Limits& limits) {
+  const Json message = {{"job", job.ticket}, {"cpu_s", static_cast<int64_t>(limits.cpu_s) + 2}};
   return message.dump();
 }
 
@@ -88,7 +88,8 @@ void Slot::open(Side& side, const Zygote& zygote) {
   auto control = make_sockets(SOCK_SEQPACKET);
   const int on = 1;
   ::setsockopt(control.first.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-  send_packet(zygote.control.get(), "{\"open\": true}", {control.second.get()});
+  const Json open = {{"uid", 1 + options_.index}};
+  send_packet(zygote.control.get(), open.dump(), {control.second.get()});
   control.second.reset();
   bool empty = false;
   const auto answer = receive_packet(zygote.control.get(), empty);
@@ -110,9 +111,8 @@ void Slot::start(Job job) {
   auto requests = make_pipe(), replies = make_pipe(), output = make_pipe(), verdicts = make_pipe();
   const bool judged = !job_->request.observe;
   const auto program = memory_file(candidate_job(*job_, tag).dump());
-  const int uid = 1 + options_.index;
   started_s_ = base::monotonic_seconds();
-  const auto message = message_for(uid, *job_, *options_.limits);
+  const auto message = message_for(*job_, *options_.limits);
   bool sent =
       send_packet(candidate_.control.get(), message,
                   {program.get(), requests.first.get(), replies.second.get(), output.second.get()});
@@ -134,7 +134,12 @@ void Slot::start(Job job) {
 }
 
 void Slot::kill(Side& side) {
-  if (side.running) send_packet(side.control.get(), "{\"kill\": true}");
+  if (!side.running) return;
+  if (&side == &candidate_) {
+    send_packet(side.control.get(), "{\"kill\": true}");
+  } else if (side.judge) {
+    ::syscall(SYS_pidfd_send_signal, side.judge.get(), SIGKILL, nullptr, 0);
+  }
 }
 
 void Slot::stop(Verdict verdict, const std::string& detail) {
@@ -160,6 +165,12 @@ void Slot::hear(Side& side) {
     const auto message = Json::parse(packet.text);
     if (message.contains("lives")) {
       if (&side == &candidate_) program_ = packet.pid;
+    } else if (message.contains("judge")) {
+      side.judge = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, packet.pid, 0)));
+      if (stopped_) kill(side);  // it was to end before it began
+    } else if (message.contains("died")) {
+      side.running = false;
+      kill(candidate_);
     } else if (message.contains("ended")) {
       hear_ended(side, message);
     }

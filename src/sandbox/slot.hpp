@@ -80,6 +80,7 @@ class Slot {
   struct Side {
     Descriptor control;
     pid_t zygote = 0;
+    Descriptor judge;  // a pidfd of the process that judges; the program's is its zygote's to kill
     bool running = false;
   };
   void open(Side& side, const Zygote& zygote);

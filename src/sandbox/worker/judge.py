@@ -10,7 +10,6 @@ import importlib
 import os
 import random
 import reprlib
-import sys
 import time
 
 import candidate
@@ -20,6 +19,7 @@ import codec
 MODULES = frozenset(("math", "cmath", "sys", "re", "string", "collections", "itertools", "functools", "operator", "random",
                      "copy", "heapq", "bisect", "json", "datetime", "decimal", "fractions", "statistics", "typing"))
 SHOWN = 300  # characters of a detail
+LARGE_REPLY = 1 << 20
 REPLAYS = 16  # calls that are asked again
 REPLAY_CALL_S, REPLAY_TOTAL_S = 0.05, 0.1
 
@@ -110,6 +110,7 @@ class Channel:
         self.calls = []  # (request text, reply text, seconds): calls by name with plain data both ways
         self.overrides = {}
         self.last = None  # the last result, for details
+        self.clean = True  # nothing has run here that could leave a trace for the next program's tests
         self.adapt = False
 
     def stop(self, verdict, detail):
@@ -147,6 +148,7 @@ class Channel:
             self.stop("NO_VERDICT", str(why))
         if reply is None:
             self.stop("GONE", "the program ended before it answered")
+        self.clean = self.clean and len(reply) < LARGE_REPLY
         return reply
 
     def understood(self, payload):
@@ -229,10 +231,11 @@ class Tests:
         self.names["__name__"] = "tests"
         self.random = random.Random(job["seed"])
         self.entry = entry_target(job["entry_point"])
+        self.asserts = [parsed(text, f"test {n}") for n, text in enumerate(job["assert_tests"], 1)]
         # Names that are the program's, though there are builtins of the same name.
         self.reserved = {self.root(self.entry)} if self.entry else set()
-        for text in job["assert_tests"]:
-            self.reserved.update(shadowed(text))
+        for tree in self.asserts:
+            self.reserved.update(shadowed(tree))
 
     @staticmethod
     def root(target):
@@ -240,17 +243,19 @@ class Tests:
             target = target[1]
         return target[1]
 
-    def execute(self, source, place):
+    def execute(self, tree, place):
         """Runs trusted code with the program's names in reach."""
         try:
-            code = compile(source, place, "exec", dont_inherit=True)
+            code = compile(tree, place, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError) as error:
             raise Broken(f"{place} does not compile: {error}") from None
+        self.channel.clean = self.channel.clean and lone_assert(tree)
         for name in free_names(code, set()):
             if name in self.names or (hasattr(builtins, name) and name not in self.reserved):
                 continue
             if name in MODULES and name not in self.reserved:
                 self.names[name] = importlib.import_module(name)
+                self.channel.clean = False
             else:
                 self.names[name] = Remote(self.channel, ["name", name])
         exec(code, self.names)
@@ -258,7 +263,7 @@ class Tests:
     def prepare(self):
         """Setup runs here as well: what it defines no program can replace."""
         if self.job["setup"]:
-            self.execute(self.job["setup"], "setup")
+            self.execute(parsed(self.job["setup"], "setup"), "setup")
         for name in self.reserved:
             self.names[name] = Remote(self.channel, ["name", name])
 
@@ -267,9 +272,8 @@ class Tests:
         if self.job["check"]:
             return [self.run_check]
         if self.job["assert_tests"]:
-            texts = self.job["assert_tests"]
-            pieces = [lambda text=text, n=n: self.execute(text, f"test {n}") for n, text in enumerate(texts, 1)]
-            return self.shuffled(pieces) if all(map(lone_assert, texts)) else pieces
+            pieces = [lambda tree=tree, n=n: self.execute(tree, f"test {n}") for n, tree in enumerate(self.asserts, 1)]
+            return self.shuffled(pieces) if all(map(lone_assert, self.asserts)) else pieces
         if not self.entry:
             raise Broken(f"found the entry point {self.job['entry_point']!r}, expected f or Class().method")
         self.channel.adapt = True
@@ -285,7 +289,7 @@ class Tests:
     def run_check(self):
         if not self.entry:
             raise Broken(f"found the entry point {self.job['entry_point']!r}, expected f or Class().method")
-        self.execute(self.job["check"], "check")
+        self.execute(parsed(self.job["check"], "check"), "check")
         check = self.names.get("check")
         if not callable(check) or isinstance(check, Remote):
             raise Broken("check defines no function check(candidate)")
@@ -324,21 +328,20 @@ class Tests:
             self.run()
 
 
-def lone_assert(text):
+def parsed(text, place):
     try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError):
-        return False
-    return len(body) == 1 and isinstance(body[0], ast.Assert)
+        return ast.parse(text, place)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise Broken(f"{place} does not compile: {error}") from None
 
 
-def shadowed(text):
+def lone_assert(tree):
+    return len(tree.body) == 1 and isinstance(tree.body[0], ast.Assert)
+
+
+def shadowed(tree):
     """A test that calls nothing but builtins means the program's function of that name (MBPP 126: sum)."""
-    try:
-        called = [node.func.id for node in ast.walk(ast.parse(text))
-                  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    except (SyntaxError, ValueError, RecursionError):
-        return []
+    called = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     return called[:1] if called and all(hasattr(builtins, name) for name in called) else []
 
 
@@ -429,9 +432,10 @@ def failed_test(error):
 
 
 def judge(job, requests, replies, verdicts):
-    sys.set_int_max_str_digits(4300)
+    """Writes the verdict. True when this process is as it was before, and may judge another program."""
     channel = Channel(requests, replies, bytes.fromhex(job["tag"]))
     verdict, detail = verdict_of(job, channel)
     if verdict == "WRONG" and channel.last is not None and "found" not in detail:
         detail += f"; the last result was {shown(channel.last[0])}"
     os.write(verdicts, codec.json_text([verdict, detail[:1000]]))
+    return channel.clean

@@ -6,6 +6,9 @@ The first process (the root) waits for slots to be opened. Each slot is a fork i
 waits for programs; each program is a fork of the slot in a new pid and mount namespace, with a new tmpfs, the
 slot's second uid, its limits and its system call filter. Nothing here ever sees a program or a test before it
 has forked for it. Everything is single-threaded.
+
+A judge's slot forks once for many programs: tests that are data or lone assertions leave nothing behind in the
+process that runs them. After any other test code, or when something went wrong, the next program gets a new one.
 """
 import builtins
 import ctypes
@@ -19,15 +22,19 @@ import signal
 import socket
 import struct
 import sys
+from os import _exit as leave  # a program may replace the one in os
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV = 2, 4
+PR_SET_NAME = 15
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 CONTROL = 3
 SCRATCH = "/tmp"
 NOBODY = 65534
+SUPERVISOR_GONE = 3  # exit code of a judge
+JUDGED_BY_ONE = 500  # programs, after which a judge is replaced in any case
 LIVES_LONG_MS = 20  # a program that is still there by then is shown to the supervisor, which watches it
 
 # What programs like to import: warm, it costs them nothing. Each module costs every fork a little.
@@ -105,6 +112,8 @@ class Settings:
                   resource.RLIMIT_MEMLOCK: 0, resource.RLIMIT_MSGQUEUE: 0, resource.RLIMIT_SIGPENDING: 256}
         if self.candidate:
             limits[resource.RLIMIT_NPROC] = self.processes
+        else:
+            del limits[resource.RLIMIT_CPU]  # it serves many programs; the supervisor ends it by the clock
         return limits
 
 
@@ -158,27 +167,19 @@ def run_candidate(settings, message, fds):
     os.dup2(output, 1)
     os.dup2(output, 2)
     move_descriptors([requests, replies])
-    enter(settings, message["uid"], message["cpu_s"])
+    enter(settings, settings.uid, message["cpu_s"])
     if job["observe"]:
         settings.modules["candidate"].observe(job, 4)
     else:
         settings.modules["candidate"].serve(job, 3, 4)
 
 
-def run_judge(settings, message, fds):
-    job_fd, replies, requests, verdicts = fds
-    with open(job_fd, "rb") as file:
-        job = json.loads(file.read())
-    move_descriptors([requests, replies, verdicts])
-    enter(settings, message["uid"], message["cpu_s"])
-    settings.modules["judge"].judge(job, 3, 4, 5)
-
-
 def run(settings, message, fds):
-    """The life of one program's process, or of its judge's."""
+    """The life of one program's process."""
     code = 1
+    libc.prctl(PR_SET_NAME, b"program", 0, 0, 0)
     try:
-        (run_candidate if settings.candidate else run_judge)(settings, message, fds)
+        run_candidate(settings, message, fds)
         code = 0
     except SystemExit:
         code = 0
@@ -189,7 +190,29 @@ def run(settings, message, fds):
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
-            os._exit(code)
+            leave(code)
+
+
+def judge_programs(settings, control):
+    """The life of a judge: one program after the other, as long as nothing is left behind."""
+    libc.prctl(PR_SET_NAME, b"judge", 0, 0, 0)
+    sys.set_int_max_str_digits(4300)
+    enter(settings, settings.uid, 0)
+    send(control, judge=True)
+    for _ in range(JUDGED_BY_ONE):
+        message, fds = receive(control)
+        if message is None:
+            leave(SUPERVISOR_GONE)
+        job_fd, replies, requests, verdicts = fds
+        with open(job_fd, "rb") as file:
+            job = json.loads(file.read())
+        clean = settings.modules["judge"].judge(job, requests, replies, verdicts)
+        for fd in (replies, requests, verdicts):
+            os.close(fd)
+        send(control, ended=message["job"])
+        if not clean:
+            break
+    leave(0)
 
 
 def map_user(settings):
@@ -202,11 +225,9 @@ def map_user(settings):
 
 def start(settings, message, fds):
     """Forks for one program; its pid."""
-    flags = 0
-    if settings.candidate:
-        flags = CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWNS * settings.walls["mount"]
-        if not settings.mapped:
-            flags |= CLONE_NEWUSER
+    flags = CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWNS * settings.walls["mount"]
+    if not settings.mapped:
+        flags |= CLONE_NEWUSER
     pid = clone(flags)
     if pid == 0:
         if flags & CLONE_NEWUSER:
@@ -228,7 +249,7 @@ def attend(control, pid):
             break
         if control.fileno() in ready:
             if receive(control)[0] is None:
-                os._exit(0)  # the supervisor is gone, and this is the init of everything below
+                leave(0)  # the supervisor is gone, and this is the init of everything below
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         elif not shown:
             send_pid(control, pid)
@@ -238,13 +259,28 @@ def attend(control, pid):
     return status, usage
 
 
-def slot_loop(settings, control):
+def judge_loop(settings, control):
+    """One judge after the other. A judge that did not end by itself had a program, which is nobody's now."""
+    while True:
+        pid = clone(0)
+        if pid == 0:
+            try:
+                judge_programs(settings, control)
+            finally:
+                leave(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status == SUPERVISOR_GONE:
+            leave(0)
+        if status != 0:
+            send(control, died=True)
+
+
+def program_loop(settings, control):
     """One program after the other."""
-    send_pid(control, os.getpid())
     while True:
         message, fds = receive(control)
         if message is None:
-            os._exit(0)
+            leave(0)
         if "job" not in message:
             continue  # a kill that came when the program had just ended
         pid = start(settings, message, fds)
@@ -255,7 +291,7 @@ def slot_loop(settings, control):
              rss_kb=usage.ru_maxrss)
 
 
-def open_slot(settings, control_fd):
+def open_slot(settings, control_fd, uid):
     flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
     flags |= CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWNET * settings.walls["network"]
     if clone(flags) == 0:
@@ -263,7 +299,11 @@ def open_slot(settings, control_fd):
         move_descriptors([CONTROL] + settings.kept())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         socket.sethostname("slot")
-        slot_loop(settings, socket.socket(fileno=CONTROL))
+        libc.prctl(PR_SET_NAME, settings.role.encode() + b"-slot", 0, 0, 0)
+        settings.uid = uid
+        control = socket.socket(fileno=CONTROL)
+        send_pid(control, os.getpid())
+        (program_loop if settings.candidate else judge_loop)(settings, control)
 
 
 def root_loop(settings, control):
@@ -271,9 +311,9 @@ def root_loop(settings, control):
     while True:
         message, fds = receive(control)
         if message is None:
-            os._exit(0)
+            leave(0)
         try:
-            open_slot(settings, fds[0])
+            open_slot(settings, fds[0], message["uid"])
             send(control, opened=True)
         except OSError as error:
             send(control, error=str(error))
