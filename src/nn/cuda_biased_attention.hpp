@@ -6,7 +6,7 @@
 namespace preimage::nn {
 
 #ifdef PREIMAGE_CUDA
-// float32 and bfloat16, heads of up to 128 dimensions in steps of 32.
+// float32 and bfloat16, heads of 32 (MiniLM) or 64 (T5) dimensions.
 bool cuda_biased_attention_supports(const Attended& x, const FullHeads& heads);
 at::Tensor cuda_biased_attention(const Attended& x, const FullHeads& heads, const KeySpans& spans,
                                  const RelativeBias& bias);
