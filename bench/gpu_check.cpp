@@ -282,8 +282,9 @@ int run(bool rates) {
   check_linear(random, findings);
   check_attention({28, 4, 128, 1 / std::sqrt(128.0)}, random, findings);
   check_attention({4, 2, 64, 1 / 8.0}, random, findings);
+  check_paged(random, findings);
   std::printf("%d checks failed\n\n", findings.failures());
-  if (rates) print_rates(random);
+  if (rates) print_paged_rates(), print_rates(random);
   return findings.failures() == 0 ? 0 : 1;
 }
 

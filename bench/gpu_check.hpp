@@ -76,6 +76,10 @@ class Findings {
   int failures_ = 0;
 };
 
+// The kernels over a paged cache and the choice of tokens, and their rates.
+void check_paged(Randoms& random, Findings& findings);
+void print_paged_rates();
+
 // Times every kernel and layer at the shapes of a 7B model; prints a table.
 void print_rates(Randoms& random);
 

@@ -130,6 +130,47 @@ TEST_F(Tools, EveryNumberOfRanksWritesTheSameFile) {
   EXPECT_EQ(text_of("out3"), whole);
 }
 
+TEST_F(Tools, TenThousandLinesOnAnyNumberOfRanks) {
+  std::vector<Json> prompts, continued;
+  for (int i = 0; i < 10'000; ++i) {
+    const Json ids = {1 + i % 200, 7, i / 50};
+    prompts.push_back({{"prompt_ids", ids}, {"max_new_tokens", 2}, {"ignore_eos", true}});
+    if (i % 2 == 0) prompts.back().update({{"temperature", 1.5}, {"top_k", 50}, {"seed", i / 10}});
+    continued.push_back({{"prompt_ids", ids}, {"continuation_ids", {i % 300, 5}}});
+  }
+  put_lines("generate", prompts), put_lines("score", continued);
+  for (const char* tool : {"generate", "score"}) {
+    for (const int ranks : {1, 2}) {
+      const auto out = base::str(tool, ".out", ranks);
+      const auto ended = preimage(
+          command(tool, {"--in", path(tool), "--out", path(out), "--batch", "256"}), "", ranks);
+      EXPECT_EQ(ended.code, 0) << ended.err;
+    }
+    const auto whole = text_of(base::str(tool, ".out1"));
+    EXPECT_EQ(whole, text_of(base::str(tool, ".out2"))) << tool;
+    const auto lines = lines_of(whole);
+    ASSERT_EQ(lines.size(), 10'000u) << tool;
+    for (size_t i = 0; i < lines.size(); ++i) ASSERT_EQ(lines[i]["id"], i + 1);
+  }
+}
+
+TEST_F(Tools, NCandidatesOfOneLine) {
+  const Json line = {{"prompt", "the cat"},       {"max_new_tokens", 6},
+                     {"temperature", 1.3},        {"n", 5},
+                     {"repetition_penalty", 1.1}, {"seed", 3}};
+  const auto out = run(command("generate"), {line, line});
+  ASSERT_EQ(out.size(), 10u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(out[i]["index"], i);
+    EXPECT_EQ(out[i]["id"], 1);
+    EXPECT_EQ(out[i]["ids"], out[5 + i]["ids"]);  // the key is seed and index, not the line
+    double sum = 0;
+    for (const auto& logprob : out[i]["logprobs"]) sum += logprob.get<double>();
+    EXPECT_NEAR(out[i]["cumulative_logprob"].get<double>(), sum, 1e-4);
+  }
+  EXPECT_NE(out[0]["ids"], out[1]["ids"]);
+}
+
 TEST_F(Tools, ScoreAsTransformersDo) {
   std::vector<Json> lines;
   for (const auto& row : truth)

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "lm/folder.hpp"
+#include "preimage/base/json.hpp"
 
 namespace preimage::lm {
 namespace {
