@@ -3,8 +3,8 @@
 
 #include <ATen/ATen.h>
 
-#include "preimage/base/error.hpp"
 #include "preimage/lm/sequence_batch.hpp"
+#include "t5_requests.hpp"
 
 namespace preimage::lm {
 namespace {
@@ -42,7 +42,7 @@ class T5Batch : public SequenceBatch {
     int64_t tokens = 0;  // in the cache
   };
   void forget_sources();
-  nn::Packing encode(const std::vector<const SearchPrompt*>& prompts);
+  void encode(const std::vector<const SearchPrompt*>& prompts);
   void select_rows(const std::vector<int64_t>& parents);
   at::Tensor step(size_t first_row, const std::vector<int64_t>& tokens);
 
@@ -70,37 +70,25 @@ void T5Batch::forget_sources() {
 }
 
 // Reads the prompts and appends what the decoder keeps of them to the memory.
-nn::Packing T5Batch::encode(const std::vector<const SearchPrompt*>& prompts) {
-  std::vector<int64_t> lengths;
-  std::vector<at::Tensor> parts;
-  for (const auto* prompt : prompts) {
-    lengths.push_back(prompt->tokens());
-    base::check(lengths.back() > 0, "the encoder has a token to read");
-    if (prompt->embeddings.defined())
-      parts.push_back(prompt->embeddings.to(model_.device(), model_.dtype()));
-    if (!prompt->ids.empty()) {
-      const auto ids = at::tensor(prompt->ids, at::kLong).to(model_.device());
-      parts.push_back(model_.encoder().embed(ids));
-    }
-  }
-  const auto packing = nn::make_packing(lengths, model_.device());
-  auto fresh = model_.remember(model_.encoder().hidden(at::cat(parts), packing));
+void T5Batch::encode(const std::vector<const SearchPrompt*>& prompts) {
+  std::vector<SearchPrompt> copies;
+  for (const auto* prompt : prompts) copies.push_back(*prompt);
+  auto fresh = model_.remember(encoder_states(model_, copies));
   for (size_t i = 0; i < memory_.layers.size(); ++i)
     fresh.layers[i] = at::cat({memory_.layers[i], fresh.layers[i]});
   memory_ = std::move(fresh);
-  return packing;
 }
 
 at::Tensor T5Batch::start(const std::vector<const SearchPrompt*>& prompts) {
   forget_sources();
-  const int64_t before = memory_.layers.empty() ? 0 : memory_.layers[0].size(0);
-  const auto packing = encode(prompts);
+  int64_t place = memory_.layers.empty() ? 0 : memory_.layers[0].size(0);
+  encode(prompts);
   const size_t first = rows_.size();
   std::vector<int64_t> parents(first);
   std::iota(parents.begin(), parents.end(), 0);
-  for (int64_t s = 0; s < packing.sequences(); ++s) {
-    rows_.push_back(
-        {{before + packing.offsets[s], packing.offsets[s + 1] - packing.offsets[s]}, 0});
+  for (const auto* prompt : prompts) {
+    rows_.push_back({{place, prompt->tokens()}, 0});
+    place += prompt->tokens();
     parents.push_back(0);  // any row: a new one reads none of it
   }
   select_rows(parents);
