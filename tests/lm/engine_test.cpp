@@ -39,7 +39,7 @@ std::vector<GenerateRequest> some_requests(const Model& model, int64_t count) {
   const auto vocabulary = static_cast<uint64_t>(model.config().vocab_size);
   std::vector<GenerateRequest> requests;
   for (int64_t i = 0; i < count; ++i) {
-    GenerateRequest r{.max_new_tokens = 1 + i * 7 % 41, .stop_ids = {7, 300}, .top = i % 4 / 3 * 2};
+    GenerateRequest r{.max_new_tokens = 1 + i * 7 % 81, .stop_ids = {7, 300}, .top = i % 4 / 3 * 2};
     uint64_t at = static_cast<uint64_t>(i) * 1000;
     if (i % 3 == 0) {
       for (int64_t t = 0; t < 37; ++t) r.ids.push_back(t * 5 % 97);
@@ -69,7 +69,7 @@ std::vector<Variant> variants() {
       {"all at once, two threads", {.batch = 300}, 2, true},
       {"nothing shared", {.batch = 64, .share_prefixes = false}, 2},
       {"chunks of a page", {.batch = 7, .prefill_tokens = 16}, 1, true},
-      {"few pages", {.batch = 64, .prefill_tokens = 100, .cache_pages = 23}, 1, true},
+      {"few pages", {.batch = 64, .prefill_tokens = 100, .cache_pages = 12}, 1, true},
   };
 }
 
@@ -77,6 +77,7 @@ class Matrix : public testing::TestWithParam<at::ScalarType> {};
 INSTANTIATE_TEST_SUITE_P(Dtypes, Matrix, testing::Values(at::kFloat, at::kBFloat16));
 
 TEST_P(Matrix, ACompletionDependsOnItsRequestAlone) {
+  if (tests::world().size() > 1) GTEST_SKIP() << "one rank is enough";
   const auto model = load_model(fixture("qwen2_tied"), {.dtype = GetParam()});
   const auto requests = some_requests(*model, GetParam() == at::kFloat ? 300 : 80);
   std::vector<Bits> alone;
