@@ -178,7 +178,8 @@ int Scheduler::step() {
   for (const auto& slot : slots_) {
     if (!slot || slot->idle()) continue;
     watch(*slot, now);
-    next = std::min(next, slot->watch.next_look_s);
+    slot->end_if_over(now);
+    next = std::min({next, slot->watch.next_look_s, slot->must_end_s()});
   }
   promote();
   start_waiting();  // into the places of those that have gone to the background

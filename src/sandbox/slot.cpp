@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 
@@ -21,6 +22,7 @@ namespace {
 
 using base::Json;
 
+constexpr double kGraceS = 0.02;
 constexpr size_t kTail = 4096;              // bytes of output that a record keeps
 constexpr size_t kSaid = 64 << 10;          // bytes that a judge may say
 constexpr int64_t kCgroupSlack = 96 << 20;  // the zygotes' own
@@ -181,7 +183,8 @@ void Slot::hear(Side& side) {
 void Slot::hear_ended(Side& side, const Json& message) {
   side.running = false;
   if (&side == &judge_) {
-    kill(candidate_);  // whatever it still does, nobody asks any more
+    // Nobody asks any more: a program ends by itself when its pipe does, and costs no kill.
+    must_end_s_ = base::monotonic_seconds() + kGraceS;
     return;
   }
   program_ = 0;
@@ -189,6 +192,12 @@ void Slot::hear_ended(Side& side, const Json& message) {
   cpu_s_ = message.at("cpu_s");
   rss_mb_ = message.at("rss_kb").get<double>() / 1024;
   wall_s_ = base::monotonic_seconds() - started_s_;
+}
+
+void Slot::end_if_over(double now) {
+  if (now < must_end_s_ || !candidate_.running) return;
+  kill(candidate_);
+  must_end_s_ = INFINITY;
 }
 
 void Slot::hear_output() {
@@ -228,7 +237,6 @@ void Slot::hear_verdict() {
       options_.events->remove(verdicts_.get());
       // At the end of the stream the judge has said all. Facts come from the program itself.
       if (!said_.empty() && !stopped_) decided_ = true;
-      if (decided_) kill(candidate_);
       return;
     }
     if (said_.size() < kSaid) said_.append(buffer, static_cast<size_t>(got));
@@ -318,6 +326,7 @@ void Slot::close_run() {
   job_.reset();
   program_ = 0;
   decided_ = marker_seen_ = false;
+  must_end_s_ = INFINITY;
   watch = {};
   stopped_.reset();
   for (auto* text : {&stop_detail_, &said_, &tail_, &marker_window_}) text->clear();

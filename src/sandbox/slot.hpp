@@ -2,6 +2,7 @@
 // namespaces of its own, and what goes on there now.
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,6 +62,10 @@ class Slot {
   // Ends the run from outside, unless its verdict is there already.
   void stop(Verdict verdict, const std::string& detail);
 
+  // Ends a program that goes on though its judge has said all; by must_end_s() it has to.
+  void end_if_over(double now);
+  double must_end_s() const { return must_end_s_; }
+
   // The program's process on the host, once it has lived for 20 ms; 0 before.
   pid_t program() const { return program_; }
   double started_s() const { return started_s_; }
@@ -105,6 +110,7 @@ class Slot {
   pid_t program_ = 0;
   double started_s_ = 0;
   bool decided_ = false;
+  double must_end_s_ = INFINITY;
   std::optional<Verdict> stopped_;
   std::string stop_detail_;
   std::string said_;  // by the judge, or the facts of an observed program
