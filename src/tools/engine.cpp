@@ -15,7 +15,17 @@ void Engine::prepare() {
     throw base::config_error(options_.model.string() +
                              ": no such folder; --model expects a checkpoint folder");
   }
-  config_ = lm::read_model_config(options_.model);
+  if (seq2seq_.prepare(options_.model)) {
+    config_ = seq2seq_.token_config();
+  } else if (lm::is_encoder_folder(options_.model)) {
+    const auto encoder = lm::read_encoder_config(options_.model);
+    config_.family = encoder.family;
+    config_.hidden_size = encoder.hidden_size;
+    config_.vocab_size = encoder.vocab_size;
+    config_.max_position_embeddings = encoder.max_tokens;
+  } else {
+    config_ = lm::read_model_config(options_.model);
+  }
   if (!std::filesystem::exists(options_.model / "tokenizer.json")) return;
   tokenizer_ = text::load_tokenizer(options_.model);
   if (tokenizer_->id_limit() > config_.vocab_size) {
@@ -27,7 +37,12 @@ void Engine::prepare() {
 
 void Engine::load(c10::Device device) {
   const auto dtype = options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  model_ = lm::load_model(options_.model, {.dtype = dtype, .device = device});
+  const lm::LoadOptions options{.dtype = dtype, .device = device};
+  if (seq2seq_.here()) {
+    seq2seq_.load(options);
+  } else {
+    model_ = lm::load_model(options_.model, options);
+  }
 }
 
 std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit) {
@@ -49,6 +64,10 @@ std::optional<std::vector<int64_t>> Engine::tokens(const base::JsonNode& line,
     given_text->fail(base::str("is text, but ", options_.model.string(),
                                " has no tokenizer.json; give \"", ids, "\""));
   return tokenizer_->encode(words, {.add_special = add_special});
+}
+
+std::optional<std::vector<int64_t>> Engine::prompt_tokens(const base::JsonNode& line) const {
+  return tokens(line, "prompt", "prompt_ids", options_.add_special || seq2seq_.here());
 }
 
 at::Tensor Engine::soft_prompt(const base::JsonNode& line) const {

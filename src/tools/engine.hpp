@@ -12,6 +12,7 @@
 #include "preimage/base/json_node.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/text/tokenizer.hpp"
+#include "seq2seq.hpp"
 
 namespace preimage::tools {
 
@@ -33,6 +34,8 @@ class Engine {
   const EngineOptions& options() const { return options_; }
   const lm::ModelConfig& config() const { return config_; }
   const lm::Model& model() const { return *model_; }
+  // An encoder-decoder in place of model(), where the folder holds one.
+  const Seq2Seq& seq2seq() const { return seq2seq_; }
   bool has_tokenizer() const { return tokenizer_.has_value(); }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 
@@ -40,6 +43,9 @@ class Engine {
   // nothing when neither is. Ids lie in the vocabulary. Thread-safe.
   std::optional<std::vector<int64_t>> tokens(const base::JsonNode& line, const std::string& text,
                                              const std::string& ids, bool add_special) const;
+  // The tokens of `prompt` or `prompt_ids`; around a text that an encoder reads stand the special
+  // tokens that it was trained with. Thread-safe.
+  std::optional<std::vector<int64_t>> prompt_tokens(const base::JsonNode& line) const;
   // A stored soft prompt [K, d] from "F.h5:dataset[row]", or undefined without the field.
   // Thread-safe.
   at::Tensor soft_prompt(const base::JsonNode& line) const;
@@ -47,6 +53,7 @@ class Engine {
  private:
   EngineOptions options_;
   lm::ModelConfig config_;
+  Seq2Seq seq2seq_;
   std::optional<text::Tokenizer> tokenizer_;
   std::shared_ptr<const lm::Model> model_;
   mutable std::mutex store_mutex_;  // the HDF5 library is not made for threads

@@ -4,37 +4,18 @@
 #include <chrono>
 #include <cstdio>
 
+#include "beam_lines.hpp"
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/generate.hpp"
+#include "preimage/lm/t5_tasks.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {
 namespace {
 
 using base::Json;
-
-// Fields whose value other than this one asks for something that is not there yet.
-const std::vector<std::pair<const char*, Json>>& missing_fields() {
-  static const std::vector<std::pair<const char*, Json>> fields = {
-      {"num_beams", 1}, {"length_penalty", 1}, {"early_stopping", false}, {"embedding", nullptr}};
-  return fields;
-}
-
-void refuse_missing(const base::JsonNode& line) {
-  for (const auto& [name, only] : missing_fields()) {
-    const auto given = line.find(name);
-    if (!given || given->json() == only) continue;
-    const bool right_type = only.is_null() || (only.is_boolean() ? given->json().is_boolean()
-                                                                 : given->json().is_number());
-    if (!right_type) given->wrong_type(only.is_boolean() ? "true or false" : "a number");
-    throw base::config_error(
-        base::str(line.place(), ": ", name, ": found ", given->json().dump().substr(0, 40),
-                  ", but beams and embeddings are not there yet; ",
-                  only.is_null() ? "leave it out" : "expected " + only.dump()));
-  }
-}
 
 // One live line on a terminal.
 class TokenCount {
@@ -78,7 +59,7 @@ class Generate : public LineTool {
         "prompt", "prompt_ids", "messages",   "max_new_tokens",     "temperature",     "top_k",
         "top_p",  "min_p",      "seed",       "repetition_penalty", "no_repeat_ngram", "n",
         "stop",   "stop_ids",   "ignore_eos", "soft_prompt"};
-    for (const auto& [name, only] : missing_fields()) names.push_back(name);
+    for (const auto& name : BeamLines::fields()) names.push_back(name);
     return names;
   }
   std::vector<std::string> output_fields() const override {
@@ -87,6 +68,8 @@ class Generate : public LineTool {
   void prepare(size_t lines) override {
     engine_.prepare();
     requests_.resize(lines);
+    embeddings_.resize(lines);
+    beams_.resize(lines);
   }
   void read(size_t index, const base::JsonNode& line, std::string_view) override;
   void load(c10::Device device) override { engine_.load(device); }
@@ -97,7 +80,9 @@ class Generate : public LineTool {
   Json output(const lm::Completion& completion, bool top) const;
 
   Engine engine_;
+  BeamLines beams_{engine_};
   std::vector<lm::GenerateRequest> requests_;
+  std::vector<EmbeddingFields> embeddings_;  // of a vec2text model
 };
 
 int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwise, int64_t low,
@@ -145,16 +130,18 @@ void Generate::read_stops(lm::GenerateRequest& request, const base::JsonNode& li
 
 void Generate::read(size_t index, const base::JsonNode& line, std::string_view) {
   refuse_messages(line);
-  refuse_missing(line);
+  if (BeamLines::asked_by(line)) return beams_.read(index, line);
   lm::GenerateRequest request;
-  const auto prompt = engine_.tokens(line, "prompt", "prompt_ids", engine_.options().add_special);
+  const auto prompt = engine_.prompt_tokens(line);
   request.embeddings = engine_.soft_prompt(line);
-  if (!prompt && !request.embeddings.defined())
+  embeddings_[index] = engine_.seq2seq().read_embedding(line);
+  const bool reads_tokens = engine_.seq2seq().reads_tokens();
+  if (reads_tokens && !prompt && !request.embeddings.defined())
     line.fail("found no \"prompt\", \"prompt_ids\" or \"soft_prompt\", expected one");
   if (prompt) request.ids = *prompt;
   const int64_t soft = request.embeddings.defined() ? request.embeddings.size(0) : 0;
   const auto tokens = static_cast<int64_t>(request.ids.size()) + soft;
-  if (tokens == 0) line.fail("found an empty prompt, expected at least one token");
+  if (reads_tokens && tokens == 0) line.fail("found an empty prompt, expected at least one token");
   request.max_new_tokens = integer_or(line, "max_new_tokens", 128, 0);
   const int64_t context = engine_.config().max_position_embeddings;
   if (request.max_new_tokens > context - tokens) {
@@ -183,8 +170,19 @@ Json Generate::output(const lm::Completion& completion, bool top) const {
 }
 
 std::vector<Outputs> Generate::run(const std::vector<size_t>& indices) {
+  if (beams_.any(indices))
+    return beams_.run(indices, [this](const std::vector<size_t>& others) { return run(others); });
+  const auto& seq2seq = engine_.seq2seq();
   std::vector<lm::GenerateRequest> requests;
-  for (const size_t i : indices) requests.push_back(std::move(requests_[i]));
+  for (const size_t i : indices) {
+    requests.push_back(std::move(requests_[i]));
+    if (seq2seq.reads_embeddings()) {
+      auto& request = requests.back();
+      const auto prompt = seq2seq.prompt(request.ids, embeddings_[i]);
+      request.ids = prompt.ids;
+      request.embeddings = prompt.embeddings;
+    }
+  }
   TokenCount count;
   lm::GenerateOptions options{.batch = engine_.options().batch};
   if (engine_.has_tokenizer()) options.tokenizer = &engine_.tokenizer();
@@ -193,7 +191,8 @@ std::vector<Outputs> Generate::run(const std::vector<size_t>& indices) {
     return false;
   };
   std::vector<Outputs> outputs(indices.size());
-  for (const auto& completion : lm::generate(engine_.model(), requests, options)) {
+  for (const auto& completion : seq2seq.here() ? lm::generate(seq2seq.model(), requests, options)
+                                               : lm::generate(engine_.model(), requests, options)) {
     const auto request = static_cast<size_t>(completion.request);
     outputs[request].push_back(output(completion, requests[request].top > 0));
   }

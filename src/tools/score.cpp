@@ -2,6 +2,7 @@
 
 #include "jsonl.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/t5_tasks.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {
@@ -26,7 +27,7 @@ class ScoreTool : public LineTool {
   void read(size_t index, const base::JsonNode& line, std::string_view) override {
     refuse_messages(line);
     lm::ScoreRequest request;
-    const auto prompt = engine_.tokens(line, "prompt", "prompt_ids", engine_.options().add_special);
+    const auto prompt = engine_.prompt_tokens(line);
     const auto continuation = engine_.tokens(line, "continuation", "continuation_ids", false);
     request.embeddings = engine_.soft_prompt(line);
     if (!prompt && !request.embeddings.defined())
@@ -53,7 +54,10 @@ class ScoreTool : public LineTool {
       std::vector<lm::ScoreRequest> requests;
       for (size_t i = first; i < std::min(first + batch, indices.size()); ++i)
         requests.push_back(std::move(requests_[indices[i]]));
-      for (const auto& score : lm::score(engine_.model(), requests, {.top = top_}))
+      const lm::ScoreOptions options{.top = top_};
+      const auto& seq2seq = engine_.seq2seq();
+      for (const auto& score : seq2seq.here() ? lm::score(seq2seq.model(), requests, options)
+                                              : lm::score(engine_.model(), requests, options))
         outputs.push_back({output(score)});
     }
     return outputs;

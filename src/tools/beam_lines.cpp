@@ -1,0 +1,188 @@
+#include "beam_lines.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "jsonl.hpp"
+#include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/lm/score.hpp"
+#include "preimage/lm/t5_tasks.hpp"
+
+namespace preimage::tools {
+namespace {
+
+using base::Json;
+
+int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwise, int64_t low,
+                   int64_t high) {
+  const auto given = line.find(name);
+  return given ? given->integer(low, high) : otherwise;
+}
+
+double number_or(const base::JsonNode& line, const char* name, double otherwise) {
+  const auto given = line.find(name);
+  if (!given) return otherwise;
+  const double value = given->number();
+  if (!std::isfinite(value)) given->fail("is not finite");
+  return value;
+}
+
+lm::EarlyStopping early_stopping(const base::JsonNode& line) {
+  const auto given = line.find("early_stopping");
+  if (!given || given->json() == false) return lm::EarlyStopping::no;
+  if (given->json() == true) return lm::EarlyStopping::yes;
+  if (given->json() == "never") return lm::EarlyStopping::never;
+  given->wrong_type("true, false or \"never\"");
+}
+
+Json top_json(const std::vector<std::vector<std::pair<int64_t, float>>>& top) {
+  auto out = Json::array();
+  for (const auto& place : top) {
+    auto best = Json::array();
+    for (const auto& [id, logprob] : place) best.push_back({id, shortest_number(logprob)});
+    out.push_back(std::move(best));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> BeamLines::fields() {
+  return {"num_beams", "length_penalty", "early_stopping", "embedding", "hypothesis_embedding"};
+}
+
+bool BeamLines::asked_by(const base::JsonNode& line) {
+  return integer_or(line, "num_beams", 1, 1, 1024) > 1;
+}
+
+void BeamLines::read_search(const base::JsonNode& line, lm::BeamRequest& request) const {
+  request.beams = integer_or(line, "num_beams", 1, 1, 1024);
+  request.returned = integer_or(line, "n", 1, 1, 1 << 20);
+  if (request.returned > request.beams)
+    line.fail(base::str("found n ", request.returned, " and num_beams ", request.beams,
+                        ": beams give at most num_beams completions"));
+  request.length_penalty = number_or(line, "length_penalty", 1);
+  request.early_stopping = early_stopping(line);
+  request.repetition_penalty = number_or(line, "repetition_penalty", 1);
+  if (!(request.repetition_penalty > 0)) line.at("repetition_penalty").fail("must be above 0");
+  request.no_repeat_ngram = integer_or(line, "no_repeat_ngram", 0, 0, 1 << 20);
+  request.max_new_tokens = integer_or(line, "max_new_tokens", 128, 1, INT32_MAX);
+  if (number_or(line, "temperature", 0) != 0)
+    line.at("temperature").fail("does not go with num_beams above 1: beams do not sample");
+}
+
+void BeamLines::read_stops(const base::JsonNode& line, lm::BeamRequest& request) const {
+  if (line.find("stop"))
+    line.at("stop").fail("does not go with num_beams above 1; give \"stop_ids\"");
+  if (const auto ids = line.find("stop_ids"))
+    request.stop_ids = integers(*ids, engine_.config().vocab_size);
+  if (line.boolean_or("ignore_eos", false)) return;
+  const auto& eos = engine_.config().eos_ids;
+  request.stop_ids.insert(request.stop_ids.end(), eos.begin(), eos.end());
+}
+
+void BeamLines::read(size_t index, const base::JsonNode& line) {
+  Item item;
+  auto& request = item.request;
+  read_search(line, request);
+  read_stops(line, request);
+  item.top = integer_or(line, "logprobs", 0, 0, engine_.config().vocab_size);
+  item.embedding = engine_.seq2seq().read_embedding(line);
+  auto prompt = engine_.prompt_tokens(line);
+  request.prompt.embeddings = engine_.soft_prompt(line);
+  if (engine_.seq2seq().reads_tokens() && !prompt && !request.prompt.embeddings.defined())
+    line.fail("found no \"prompt\", \"prompt_ids\" or \"soft_prompt\", expected one");
+  if (prompt) request.prompt.ids = std::move(*prompt);
+  const int64_t tokens = request.prompt.tokens();
+  if (tokens == 0 && engine_.seq2seq().reads_tokens())
+    line.fail("found an empty prompt, expected at least one token");
+  const int64_t context = engine_.config().max_position_embeddings;
+  if (request.max_new_tokens > context - tokens) {
+    line.fail(base::str("found a prompt of ", tokens, " tokens and max_new_tokens ",
+                        request.max_new_tokens, ", the model's context holds ", context,
+                        "; shorten one of them"));
+  }
+  items_[index] = std::move(item);
+}
+
+bool BeamLines::any(const std::vector<size_t>& indices) const {
+  return std::any_of(indices.begin(), indices.end(),
+                     [&](size_t i) { return items_[i].has_value(); });
+}
+
+std::vector<std::vector<lm::Hypothesis>> BeamLines::search(
+    const std::vector<lm::BeamRequest>& requests) const {
+  // A batch is a number of sequences to the caller; beams make more rows of each.
+  int64_t beams = 0, longest = 0;
+  for (const auto& request : requests) {
+    beams = std::max(beams, request.beams);
+    longest = std::max(longest, request.prompt.tokens() + request.max_new_tokens);
+  }
+  const int64_t rows = std::max(beams, engine_.options().batch);
+  const auto batch = engine_.seq2seq().here()
+                         ? lm::make_sequence_batch(engine_.seq2seq().model())
+                         : lm::make_sequence_batch(engine_.model(), rows, longest);
+  return lm::beam_search(*batch, requests, {.rows = rows});
+}
+
+std::vector<Outputs> BeamLines::run(const std::vector<size_t>& indices, const Run& rest) const {
+  std::vector<lm::BeamRequest> requests;
+  std::vector<size_t> others;
+  for (const size_t i : indices) {
+    if (!items_[i]) {
+      others.push_back(i);
+      continue;
+    }
+    requests.push_back(items_[i]->request);
+    if (engine_.seq2seq().reads_embeddings()) {
+      auto& prompt = requests.back().prompt;
+      prompt = engine_.seq2seq().prompt(prompt.ids, items_[i]->embedding);
+    }
+  }
+  const auto found = search(requests);
+  auto rest_outputs = others.empty() ? std::vector<Outputs>() : rest(others);
+  std::vector<Outputs> outputs;
+  size_t next = 0, next_other = 0;
+  for (const size_t i : indices) {
+    if (!items_[i]) {
+      outputs.push_back(std::move(rest_outputs[next_other++]));
+      continue;
+    }
+    outputs.emplace_back();
+    for (const auto& one : found[next]) {
+      outputs.back().push_back(output(one, requests[next], items_[i]->top));
+      outputs.back().back()["index"] = outputs.back().size() - 1;
+    }
+    ++next;
+  }
+  return outputs;
+}
+
+Json BeamLines::output(const lm::Hypothesis& one, const lm::BeamRequest& request,
+                       int64_t top) const {
+  double sum = 0;
+  for (const float logprob : one.logprobs) sum += logprob;
+  Json out = {
+      {"ids", one.ids},
+      {"finish_reason", one.stopped ? "eos" : "length"},
+      {"logprobs", shortest_numbers(one.logprobs)},
+      {"cumulative_logprob", shortest_number(static_cast<float>(sum))},
+      {"text", engine_.has_tokenizer() ? Json(engine_.tokenizer().decode(one.ids)) : Json()}};
+  if (top == 0) return out;
+  out["top"] = Json::array();
+  if (one.ids.empty()) return out;
+  // Scoring gives the bits of decoding.
+  const std::vector<lm::ScoreRequest> again = {
+      {request.prompt.ids, request.prompt.embeddings, one.ids}};
+  const lm::ScoreOptions options{.top = top};
+  const auto scores = engine_.seq2seq().here()
+                          ? lm::score(engine_.seq2seq().model(), again, options)
+                          : lm::score(engine_.model(), again, options);
+  out["top"] = top_json(scores[0].top);
+  return out;
+}
+
+}  // namespace preimage::tools

@@ -1,0 +1,47 @@
+// The lines of `generate` that ask for beams: "num_beams" above 1.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "engine.hpp"
+#include "line_tool.hpp"
+#include "preimage/lm/beam_search.hpp"
+
+namespace preimage::tools {
+
+class BeamLines {
+ public:
+  explicit BeamLines(const Engine& engine) : engine_(engine) {}
+
+  // Names of the fields that are read here and nowhere else.
+  static std::vector<std::string> fields();
+  static bool asked_by(const base::JsonNode& line);
+
+  void resize(size_t lines) { items_.resize(lines); }
+  // Checks and keeps a line that asks for beams. Thread-safe for different indices.
+  void read(size_t index, const base::JsonNode& line);
+
+  bool any(const std::vector<size_t>& indices) const;
+  // Beams for the lines kept here; the others, in their order, are `rest`'s.
+  using Run = std::function<std::vector<Outputs>(const std::vector<size_t>&)>;
+  std::vector<Outputs> run(const std::vector<size_t>& indices, const Run& rest) const;
+
+ private:
+  struct Item {
+    lm::BeamRequest request;
+    EmbeddingFields embedding;
+    int64_t top = 0;
+  };
+  void read_search(const base::JsonNode& line, lm::BeamRequest& request) const;
+  void read_stops(const base::JsonNode& line, lm::BeamRequest& request) const;
+  std::vector<std::vector<lm::Hypothesis>> search(
+      const std::vector<lm::BeamRequest>& requests) const;
+  base::Json output(const lm::Hypothesis& one, const lm::BeamRequest& request, int64_t top) const;
+
+  const Engine& engine_;
+  std::vector<std::optional<Item>> items_;
+};
+
+}  // namespace preimage::tools
