@@ -226,10 +226,11 @@ void softmax_nll_(at::Tensor& logits, const at::Tensor& targets, const at::Tenso
 class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& hidden,
-                               const at::Tensor& matrix, const Weight& head,
+                               const std::optional<at::Tensor>& matrix, const Weight& head,
                                const at::Tensor& targets, const at::Tensor& weights) {
-    const bool train_hidden = hidden.requires_grad(), train_matrix = matrix.requires_grad();
-    const int64_t rows = hidden.size(0), vocabulary = matrix.size(0);
+    const bool train_hidden = hidden.requires_grad();
+    const bool train_matrix = matrix && matrix->requires_grad();
+    const int64_t rows = hidden.size(0), vocabulary = head.out_features();
     const int64_t chunk = std::max<int64_t>(
         64, kLogitBytes / (vocabulary * static_cast<int64_t>(hidden.element_size())));
     CrossEntropy all{{},
@@ -237,7 +238,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
                      at::empty({rows}, hidden.options().dtype(at::kBool))};
     at::Tensor d_hidden = train_hidden ? at::empty_like(hidden) : at::Tensor();
     at::Tensor d_matrix;
-    const Weight frozen = train_matrix ? Weight(matrix.detach()) : head;
+    const Weight frozen = train_matrix ? Weight(matrix->detach()) : head;
     for (int64_t first = 0; first < rows; first += chunk) {
       const int64_t count = std::min(chunk, rows - first);
       const auto h = hidden.detach().narrow(0, first, count);
@@ -281,6 +282,12 @@ at::Tensor plain_rms_norm(const at::Tensor& x, const at::Tensor& weight, double 
   return (wide * rstd).to(x.scalar_type()) * weight;
 }
 
+at::Tensor wide_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  // In float32 nothing is rounded in between.
+  if (x.scalar_type() == at::kFloat) return rms_norm(x, weight, eps);
+  return plain_rms_norm(x.to(at::kFloat), weight.to(at::kFloat), eps).to(x.scalar_type());
+}
+
 at::Tensor swiglu(const at::Tensor& gate_up) {
   if (path_of(gate_up) == Path::plain) return plain_swiglu(gate_up);
   return SwigluFunction::apply(gate_up.contiguous());
@@ -289,6 +296,17 @@ at::Tensor swiglu(const at::Tensor& gate_up) {
 at::Tensor plain_swiglu(const at::Tensor& gate_up) {
   const auto parts = gate_up.chunk(2, 1);
   return at::silu(parts[0]) * parts[1];
+}
+
+at::Tensor clamped_swiglu(const at::Tensor& gate_up, double limit, double alpha) {
+  if (gate_up.is_cpu() && gate_up.scalar_type() != at::kFloat)
+    return clamped_swiglu(gate_up.to(at::kFloat), limit, alpha).to(gate_up.scalar_type());
+  const auto parts = gate_up.chunk(2, 1);
+  const auto gate = parts[0].clamp_max(limit), up = parts[1].clamp(-limit, limit) + 1;
+  if (path_of(gate_up) != Path::cpu_kernel) return up * (gate * at::sigmoid(gate * alpha));
+  // gate sigmoid(a gate) = silu(a gate) / a, and silu by the kernel, whose bits no neighbour
+  // changes.
+  return swiglu(at::cat({gate * alpha, up / alpha}, 1));
 }
 
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
@@ -305,8 +323,8 @@ CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& head,
       hidden.dim() == 2 && targets.size(0) == hidden.size(0) && weights.size(0) == hidden.size(0),
       "linear_cross_entropy is given one target and one weight for each row");
   base::check(!head.bias().defined(), "a vocabulary projection has no bias");
-  const auto out =
-      CrossEntropyFunction::apply(hidden.contiguous(), head.matrix(), head, targets, weights);
+  const auto matrix = head.narrow() ? std::nullopt : std::optional<at::Tensor>(head.matrix());
+  const auto out = CrossEntropyFunction::apply(hidden.contiguous(), matrix, head, targets, weights);
   return {out[0], out[1], out[2]};
 }
 

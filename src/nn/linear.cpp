@@ -36,12 +36,13 @@ at::Tensor pack(const at::Tensor& b) {
 // cache together with one panel.
 constexpr int64_t kTaskRows = 14 * 12;
 
-at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t columns,
-                     const at::Tensor& bias) {
-  const int64_t rows = a.size(0);
-  auto c = at::empty({rows, columns}, a.options());
-  if (rows == 0) return c;
+// c = a B + bias, or c + a B.
+void packed_mm_into(const at::Tensor& a, const at::Tensor& packed, const at::Tensor& bias,
+                    bool accumulate, at::Tensor& c) {
+  const int64_t rows = c.size(0), columns = c.size(1);
+  if (rows == 0) return;
   GemmTile tile{};
+  tile.accumulate = accumulate;
   tile.a = a.const_data_ptr<float>();
   tile.a_row = a.stride(0), tile.a_col = a.stride(1);
   if (packed.scalar_type() == at::kBFloat16) {
@@ -63,6 +64,12 @@ at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t colu
                    panel + 1);
     }
   });
+}
+
+at::Tensor packed_mm(const at::Tensor& a, const at::Tensor& packed, int64_t columns,
+                     const at::Tensor& bias) {
+  auto c = at::empty({a.size(0), columns}, a.options());
+  packed_mm_into(a, packed, bias, false, c);
   return c;
 }
 
@@ -75,10 +82,36 @@ bool uses_cublaslt(const at::Tensor& x) {
   return kHasCuda && x.is_cuda() && x.scalar_type() == at::kBFloat16;
 }
 
+// ATen's float32 product on CUDA chooses its kernel, and so the order of its sums, by the number of
+// rows: it is always given this many, the last of them zeros.
+constexpr int64_t kFixedRows = 128;
+
+template <class Product>
+at::Tensor in_fixed_rows(const at::Tensor& x, const Product& product) {
+  if (!x.is_cuda() || x.scalar_type() != at::kFloat || x.size(0) == 0) return product(x);
+  std::vector<at::Tensor> parts;
+  for (int64_t first = 0; first < x.size(0); first += kFixedRows) {
+    const int64_t rows = std::min(kFixedRows, x.size(0) - first);
+    const auto part = at::constant_pad_nd(x.narrow(0, first, rows), {0, 0, 0, kFixedRows - rows});
+    parts.push_back(product(part).narrow(0, 0, rows));
+  }
+  return at::cat(parts);
+}
+
+at::Tensor aten_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
+  return in_fixed_rows(x, [&](const at::Tensor& rows) { return plain_linear(rows, matrix, bias); });
+}
+
+at::Tensor aten_input_gradient(const at::Tensor& dy, const at::Tensor& matrix) {
+  return in_fixed_rows(dy, [&](const at::Tensor& rows) { return at::mm(rows, matrix); });
+}
+
 }  // namespace
 
 struct Weight::State {
-  at::Tensor matrix, bias;
+  at::Tensor matrix, bias;           // a dense weight
+  std::vector<NarrowMatrix> narrow;  // or these, one below the other
+  int64_t out = 0, in = 0;
   std::once_flag forward_once, backward_once;
   at::Tensor forward_packed, backward_packed;
 
@@ -97,22 +130,85 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// Elements of a narrow weight that are decoded at one time: 64 MiB of float32.
+constexpr int64_t kDecodedElements = 1 << 24;
+
+// Calls body(first row, rows [n, in] in `dtype`) for all rows, in blocks that the weight's shape
+// alone decides.
+template <class Body>
+void for_decoded(const Weight::State& state, at::ScalarType dtype, const Body& body) {
+  const int64_t block = std::max(kPanel, kDecodedElements / state.in / kPanel * kPanel);
+  int64_t above = 0;
+  for (const auto& part : state.narrow) {
+    for (int64_t first = 0; first < part.rows; first += block) {
+      body(above + first, decode_rows(part, first, std::min(part.rows, first + block), dtype));
+    }
+    above += part.rows;
+  }
+}
+
+// In the dtype of x: float32 in between, rounded once.
+at::Tensor kernel_product(const at::Tensor& x, const at::Tensor& packed, int64_t columns,
+                          const at::Tensor& bias) {
+  const auto wide_bias = bias.defined() ? bias.detach().to(at::kFloat) : bias;
+  return packed_mm(x.to(at::kFloat), packed, columns, wide_bias).to(x.scalar_type());
+}
+
+at::Tensor dense_product(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
+  if constexpr (kHasCuda) {
+    if (uses_cublaslt(x)) return cublaslt_linear(x, matrix, bias);
+  }
+  if (uses_kernel(x)) return kernel_product(x, pack(matrix.t()), matrix.size(0), bias);
+  return aten_linear(x, matrix, bias);
+}
+
+at::Tensor dense_input_gradient(const at::Tensor& dy, const at::Tensor& matrix) {
+  if constexpr (kHasCuda) {
+    if (uses_cublaslt(dy)) return cublaslt_input_gradient(dy.contiguous(), matrix);
+  }
+  return aten_input_gradient(dy, matrix);
+}
+
+at::Tensor narrow_product(const at::Tensor& x, const Weight::State& state) {
+  auto out = at::empty({x.size(0), state.out}, x.options());
+  for_decoded(state, x.scalar_type(), [&](int64_t first, const at::Tensor& rows) {
+    const int64_t count = rows.size(0);
+    const auto bias = state.bias.defined() ? state.bias.narrow(0, first, count) : at::Tensor();
+    out.narrow(1, first, count).copy_(dense_product(x, rows, bias));
+  });
+  return out;
+}
+
+// The sum over the blocks of rows goes from the first to the last. On the CPU in float32 it is the
+// chain of the dense product itself, carried on from block to block.
+at::Tensor narrow_input_gradient(const at::Tensor& dy, const Weight::State& state) {
+  auto sum = at::zeros({dy.size(0), state.in}, dy.options().dtype(at::kFloat));
+  for_decoded(state, dy.scalar_type(), [&](int64_t first, const at::Tensor& rows) {
+    const auto part = dy.narrow(1, first, rows.size(0));
+    if (uses_kernel(dy)) {
+      packed_mm_into(part.to(at::kFloat), pack(rows), {}, /*accumulate=*/true, sum);
+    } else {
+      sum.add_(dense_input_gradient(part, rows));
+    }
+  });
+  return sum.to(dy.scalar_type());
+}
+
 // The three products of a layer, none with a graph: each row-independent in x or dy.
 at::Tensor product(const at::Tensor& x, Weight::State& state) {
+  if (!state.narrow.empty()) return narrow_product(x, state);
   if constexpr (kHasCuda) {
     if (uses_cublaslt(x)) return cublaslt_linear(x, state.matrix, state.bias);
   }
-  const auto bias = state.bias.defined() ? state.bias.detach().to(at::kFloat) : at::Tensor();
-  return packed_mm(x.to(at::kFloat), state.for_product(), state.matrix.size(0), bias)
-      .to(x.scalar_type());
+  return kernel_product(x, state.for_product(), state.matrix.size(0), state.bias);
 }
 
 at::Tensor input_gradient(const at::Tensor& dy, Weight::State& state) {
+  if (!state.narrow.empty()) return narrow_input_gradient(dy, state);
   if constexpr (kHasCuda) {
     if (uses_cublaslt(dy)) return cublaslt_input_gradient(dy, state.matrix);
   }
-  return packed_mm(dy.to(at::kFloat), state.for_gradient(), state.matrix.size(1), {})
-      .to(dy.scalar_type());
+  return kernel_product(dy, state.for_gradient(), state.matrix.size(1), {});
 }
 
 // dy^T x: a sum over the rows, so of the whole batch; on CUDA cuBLAS orders it by the shape.
@@ -124,13 +220,15 @@ at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   // matrix and bias are inputs of their own only so that autograd knows them.
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& matrix,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const std::optional<at::Tensor>& matrix,
                             const std::optional<at::Tensor>& bias, const Weight& weight) {
     auto& state = weight.state();
+    const bool train = matrix && matrix->requires_grad();
     ctx->saved_data["weight"] = hold(weight);
-    ctx->saved_data["train"] = matrix.requires_grad();
+    ctx->saved_data["train"] = train;
     ctx->saved_data["train_bias"] = bias && bias->requires_grad();
-    if (matrix.requires_grad()) ctx->save_for_backward({x});
+    if (train) ctx->save_for_backward({x});
     return product(x, state);
   }
 
@@ -155,33 +253,89 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
 
 Weight::Weight(at::Tensor matrix, at::Tensor bias) : state_(std::make_shared<State>()) {
   base::check(matrix.dim() == 2, "a weight is a matrix [out, in]");
-  base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == matrix.size(0)),
+  state_->out = matrix.size(0), state_->in = matrix.size(1);
+  base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == state_->out),
               "a bias is [out]");
   state_->matrix = std::move(matrix);
   state_->bias = std::move(bias);
 }
 
+Weight::Weight(NarrowMatrix matrix, at::Tensor bias) : state_(std::make_shared<State>()) {
+  state_->out = matrix.rows, state_->in = matrix.columns;
+  base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == state_->out),
+              "a bias is [out]");
+  state_->narrow.push_back(std::move(matrix));
+  state_->bias = std::move(bias);
+}
+
+bool Weight::narrow() const {
+  return !state_->narrow.empty();
+}
 const at::Tensor& Weight::matrix() const {
+  base::check(!narrow(), "a narrow weight has no matrix; dense() makes one");
   return state_->matrix;
 }
 const at::Tensor& Weight::bias() const {
   return state_->bias;
 }
+int64_t Weight::out_features() const {
+  return state_->out;
+}
+int64_t Weight::in_features() const {
+  return state_->in;
+}
+
+int64_t Weight::bytes() const {
+  int64_t total = narrow() ? 0 : static_cast<int64_t>(state_->matrix.nbytes());
+  for (const auto& part : state_->narrow) total += part.bytes();
+  return total + (state_->bias.defined() ? static_cast<int64_t>(state_->bias.nbytes()) : 0);
+}
+
+at::Tensor Weight::dense(at::ScalarType dtype) const {
+  if (!narrow()) return state_->matrix.to(dtype);
+  std::vector<at::Tensor> parts;
+  for (const auto& part : state_->narrow) parts.push_back(decode_rows(part, 0, part.rows, dtype));
+  return at::cat(parts);
+}
+
+Weight stacked(const std::vector<Weight>& parts, at::Tensor bias) {
+  base::check(!parts.empty(), "a stacked weight has parts");
+  auto state = std::make_shared<Weight::State>();
+  state->in = parts.front().in_features();
+  std::vector<at::Tensor> matrices;
+  for (const auto& part : parts) {
+    const auto& own = part.state();
+    base::check(
+        !own.bias.defined() && part.narrow() == parts.front().narrow() && own.in == state->in,
+        "stacked weights have one width, one kind and no bias of their own");
+    state->out += own.out;
+    if (!part.narrow()) matrices.push_back(own.matrix);
+    state->narrow.insert(state->narrow.end(), own.narrow.begin(), own.narrow.end());
+  }
+  if (matrices.size() == 1) return Weight(matrices[0], std::move(bias));
+  if (!matrices.empty()) return Weight(at::cat(matrices), std::move(bias));
+  state->bias = std::move(bias);
+  return Weight(std::move(state));
+}
 
 at::Tensor linear(const at::Tensor& x, const Weight& weight) {
   base::check(x.dim() == 2 && x.size(1) == weight.in_features(),
               "linear is given rows of in_features");
-  // Float32 on CUDA has no kernel of its own: ATen's product, in full float32 unless TF32 is asked
-  // for.
-  if (!uses_kernel(x) && !uses_cublaslt(x)) return plain_linear(x, weight.matrix(), weight.bias());
-  const auto& bias = weight.bias();
-  return LinearFunction::apply(x.stride(1) == 1 ? x : x.contiguous(), weight.matrix(),
-                               bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt,
-                               weight);
+  const auto& state = weight.state();
+  // The bfloat16 product of the CPU is ATen's, and so is that of float32 on CUDA (in full float32
+  // unless TF32 is asked for).
+  if (!uses_kernel(x) && !uses_cublaslt(x) && !weight.narrow())
+    return aten_linear(x, state.matrix, state.bias);
+  const auto optional = [](const at::Tensor& tensor) {
+    return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
+  };
+  return LinearFunction::apply(x.stride(1) == 1 ? x : x.contiguous(), optional(state.matrix),
+                               optional(state.bias), weight);
 }
 
 at::Tensor linear_input_gradient(const at::Tensor& dy, const Weight& weight) {
-  if (!uses_kernel(dy) && !uses_cublaslt(dy)) return at::mm(dy, weight.matrix().detach());
+  if (!uses_kernel(dy) && !uses_cublaslt(dy) && !weight.narrow())
+    return aten_input_gradient(dy, weight.matrix().detach());
   return input_gradient(dy, weight.state());
 }
 

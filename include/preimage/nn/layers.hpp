@@ -15,9 +15,16 @@ namespace preimage::nn {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor plain_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+// The same with one rounding, after the weight (gpt-oss).
+at::Tensor wide_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
 // silu(gate) * up. gate_up [tokens, 2 * inner], gate first -> [tokens, inner].
 at::Tensor swiglu(const at::Tensor& gate_up);
 at::Tensor plain_swiglu(const at::Tensor& gate_up);
+
+// (up + 1) * gate * sigmoid(alpha * gate), gate at most `limit`, up within -limit .. limit (Agarwal
+// et al. 2025, gpt-oss). gate_up [tokens, 2 * inner], gate first -> [tokens, inner].
+at::Tensor clamped_swiglu(const at::Tensor& gate_up, double limit, double alpha);
 
 // Rotates the first `rotated_heads` heads of x [tokens, heads * head_dim] (queries, then keys, then
 // values as they leave the fused projection) in the "rotate-half" form; the rest is copied. cos and

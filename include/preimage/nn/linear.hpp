@@ -3,30 +3,45 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
+
+#include "preimage/nn/quantized.hpp"
 
 namespace preimage::nn {
 
 // A matrix [out, in] with an optional bias [out]. On the CPU it is packed for the kernel (in its
 // dtype) at first use: once for the product, once for the gradient to the input. Copies share the
-// packed forms. A matrix that is trained is packed anew by making a new Weight each step.
+// packed forms. A matrix that is trained is packed anew by making a new Weight each step. A narrow
+// matrix stays as it is and is decoded in blocks of rows during each product; it is never trained.
 class Weight {
  public:
   Weight() = default;
   explicit Weight(at::Tensor matrix, at::Tensor bias = {});
+  explicit Weight(NarrowMatrix matrix, at::Tensor bias = {});
   bool defined() const { return state_ != nullptr; }
-  const at::Tensor& matrix() const;
-  const at::Tensor& bias() const;
-  int64_t out_features() const { return matrix().size(0); }
-  int64_t in_features() const { return matrix().size(1); }
+  bool narrow() const;
+  const at::Tensor& matrix() const;  // not of a narrow weight
+  const at::Tensor& bias() const;    // undefined: none
+  int64_t out_features() const;
+  int64_t in_features() const;
+  int64_t bytes() const;  // packed forms apart
+  // The matrix in `dtype`; made anew where the weight is narrow.
+  at::Tensor dense(at::ScalarType dtype) const;
 
   struct State;
   State& state() const { return *state_; }
 
  private:
+  explicit Weight(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  friend Weight stacked(const std::vector<Weight>& parts, at::Tensor bias);
   std::shared_ptr<State> state_;
 };
+
+// The rows of all parts, one below the other, as one weight. Parts have no bias of their own, and
+// are narrow all or none.
+Weight stacked(const std::vector<Weight>& parts, at::Tensor bias = {});
 
 // x [rows, in] -> [rows, out], in the dtype of x (which must be the weight's). Differentiable in x,
 // and in matrix and bias where they require a gradient.

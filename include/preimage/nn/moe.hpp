@@ -1,0 +1,39 @@
+// Mixtures of experts, row-independent: a token's experts are chosen and summed by the token alone,
+// whatever other tokens stand in the batch.
+#pragma once
+
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+namespace preimage::nn {
+
+// Which experts each token meets, by rising number, and how much each counts.
+struct Routing {
+  at::Tensor experts;  // [tokens, k] int64
+  at::Tensor weights;  // [tokens, k]
+};
+
+// The k largest of logits [tokens, experts]; weights are the softmax over those k alone, in the
+// dtype of the logits (gpt-oss).
+Routing route_softmax(const at::Tensor& logits, int64_t k);
+
+// DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2. Scores are sigmoid(logits); scores + correction
+// decide: the top_groups groups with the largest sum of their two best, and there the k best
+// experts. Weights are the scores without the correction.
+struct GroupedRouting {
+  int64_t k = 1, groups = 1, top_groups = 1;
+  bool normalize = true;  // a token's weights sum to `scale`
+  double scale = 1;
+};
+// logits [tokens, experts] and correction [experts] in float32.
+Routing route_grouped_sigmoid(const at::Tensor& logits, const at::Tensor& correction,
+                              const GroupedRouting& options);
+
+// y[t] = sum over j of weights[t, j] * expert(experts[t, j])(x[t]), j rising, each term and each
+// sum rounded to the dtype of x. `expert` maps rows [n, d] of x to [n, d_out], each row on its own.
+// Differentiable in x and in the weights.
+using Expert = std::function<at::Tensor(int64_t expert, const at::Tensor& rows)>;
+at::Tensor mixture(const at::Tensor& x, const Routing& routing, const Expert& expert);
+
+}  // namespace preimage::nn
