@@ -48,6 +48,14 @@ void add_engine_options(CLI::App& command, ToolArguments& arguments) {
   command.add_option("--dtype", arguments.engine.dtype, "precision of weights and products")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
+  command
+      .add_option("--weights", arguments.engine.weights,
+                  "how the matrices are held: decoded to --dtype, stored as in the checkpoint "
+                  "(MXFP4, FP8, int4), or quantized on load")
+      ->check(CLI::IsMember({"decoded", "stored", "int8", "fp8"}))
+      ->capture_default_str();
+  command.add_option("--adapter", arguments.engine.adapter,
+                     "folder of a LoRA adapter (PEFT) to merge into the weights");
   command.add_option("--device", arguments.lines.device, "where the model runs")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();

@@ -314,16 +314,17 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 std::string foreign_weight_format(std::string_view head) {
   const auto starts = [&](std::string_view magic) { return head.substr(0, magic.size()) == magic; };
   const std::string convert = "; convert it to safetensors elsewhere";
+  const std::string unpickle = "; scripts/convert_checkpoint.py makes safetensors of it";
   if (starts("version https://git-lfs")) {
     return "a git-lfs stub instead of the file itself; fetch it with `git lfs pull`";
   }
   if (starts("GGUF")) return "a GGUF file, which is not supported" + convert;
   if (starts("PK\x03\x04")) {
     return "a zip archive, as torch.save writes them (a pickle, which can run code): refused" +
-           convert;
+           unpickle;
   }
   if (head.size() >= 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) {
-    return "a pickle, which can run code: refused" + convert;
+    return "a pickle, which can run code: refused" + unpickle;
   }
   if (starts("\x89HDF\r\n")) return "an HDF5 file, which is not supported for weights" + convert;
   return "";

@@ -1,7 +1,8 @@
-// The common decoder block (Vaswani et al. 2017 with RMSNorm, rotary positions, grouped heads,
-// SwiGLU).
+// The pre-norm decoder that all families share: x += attention(norm(x)); x +=
+// feed_forward(norm(x)). What an attention and a feed-forward part are, each family says.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -10,11 +11,38 @@
 
 namespace preimage::lm {
 
-TensorList decoder_tensors(const ModelConfig& config);
+class WeightSource;
+
+// What the layers of one forward pass have in common.
+struct Pass {
+  const nn::AttentionContext& context;
+  const nn::RotaryTable& table;
+};
+
+class SelfAttention {
+ public:
+  virtual ~SelfAttention() = default;
+  virtual const nn::HeadLayout& heads() const = 0;
+  // Normed hidden states [tokens, d] -> what is added to the residual stream [tokens, d].
+  virtual at::Tensor forward(const at::Tensor& x, int64_t layer, const Pass& pass) const = 0;
+};
+
+class FeedForward {
+ public:
+  virtual ~FeedForward() = default;
+  // The same, each row on its own.
+  virtual at::Tensor forward(const at::Tensor& x) const = 0;
+};
+
+struct DecoderLayer {
+  at::Tensor input_norm, post_norm;  // [d]
+  std::unique_ptr<SelfAttention> attention;
+  std::unique_ptr<FeedForward> feed_forward;
+};
 
 class Decoder : public Model {
  public:
-  Decoder(const ModelConfig& config, const TensorSource& source);
+  Decoder(const ModelConfig& config, const WeightSource& source);
 
   const ModelConfig& config() const override { return config_; }
   at::ScalarType dtype() const override { return embedding_.scalar_type(); }
@@ -27,20 +55,13 @@ class Decoder : public Model {
   const at::Tensor& embedding_table() const override { return embedding_; }
 
  private:
-  struct Layer {
-    at::Tensor input_norm, post_norm;  // [d]
-    nn::Weight qkv;      // [(query_heads + 2 kv_heads) * head_dim, d], with the family's bias
-    nn::Weight output;   // [d, query_heads * head_dim]
-    nn::Weight gate_up;  // [2 * inner, d], gate first
-    nn::Weight down;     // [d, inner]
-  };
-
   nn::RotaryTable rotary_table(int64_t positions) const;
+  at::Tensor normed(const at::Tensor& x, const at::Tensor& weight) const;
 
   ModelConfig config_;
+  at::Tensor embedding_;  // [V, d]
+  std::vector<DecoderLayer> layers_;
   std::vector<nn::HeadLayout> heads_;  // of each layer
-  at::Tensor embedding_;               // [V, d]
-  std::vector<Layer> layers_;
   at::Tensor norm_;
   nn::Weight head_;
   mutable std::mutex rotary_mutex_;

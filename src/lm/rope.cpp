@@ -7,7 +7,7 @@
 #include <numbers>
 
 #include "preimage/base/error.hpp"
-#include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/model_config.hpp"
 
 namespace preimage::lm {
 namespace {
@@ -61,9 +61,14 @@ double yarn_attention_scaling(const RopeConfig& rope) {
 
 }  // namespace
 
-RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t head_dim) {
-  base::check(head_dim >= 2 && head_dim % 2 == 0, "a rotary head dimension is even and positive");
-  const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
+double yarn_softmax_factor(const RopeConfig& rope) {
+  if (rope.type == "default" || rope.mscale_all_dim == 0 || rope.factor <= 1) return 1;
+  return 0.1 * rope.mscale_all_dim * std::log(rope.factor) + 1;
+}
+
+RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t rotary_dim) {
+  base::check(rotary_dim >= 2 && rotary_dim % 2 == 0, "a rotary dimension is even and positive");
+  const at::Tensor exponents = at::arange(0, rotary_dim, 2, at::kFloat) / rotary_dim;
   const at::Tensor positions = at::pow(rope.theta, exponents);  // base^(2j/d)
   at::Tensor inv_freq = positions.reciprocal();
   RopeFrequencies out;
@@ -72,7 +77,7 @@ RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t head_dim) {
   } else if (rope.type == "llama3") {
     inv_freq = llama3(inv_freq, rope);
   } else if (rope.type == "yarn") {
-    inv_freq = yarn(positions, head_dim, rope);
+    inv_freq = yarn(positions, rotary_dim, rope);
     out.attention_scaling = yarn_attention_scaling(rope);
   } else {
     base::check(rope.type == "default", "the rope type \"" + rope.type + "\" was refused earlier");

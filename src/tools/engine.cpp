@@ -37,8 +37,14 @@ void Engine::prepare() {
 
 void Engine::load(c10::Device device) {
   const auto dtype = options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  const lm::LoadOptions options{.dtype = dtype, .device = device};
+  const lm::LoadOptions options{.dtype = dtype,
+                                .device = device,
+                                .weights = lm::parse_weight_format(options_.weights),
+                                .adapter = options_.adapter};
   if (seq2seq_.here()) {
+    if (options.weights != lm::WeightFormat::decoded || !options.adapter.empty())
+      throw base::config_error("--weights and --adapter are for decoders, " +
+                               options_.model.string() + " is a T5");
     seq2seq_.load(options);
   } else {
     model_ = lm::load_model(options_.model, options);

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/model_config.hpp"
 
 namespace preimage::lm {
 namespace {

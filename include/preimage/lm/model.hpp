@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/model_config.hpp"
 #include "preimage/nn/attention.hpp"
 #include "preimage/nn/linear.hpp"
 
@@ -42,13 +43,27 @@ class Model {
   virtual const at::Tensor& embedding_table() const = 0;
 };
 
+// How the matrices of the layers and of the head are kept. Embeddings, norms, biases and routers
+// are in the model's dtype always.
+enum class WeightFormat {
+  decoded,  // in the model's dtype
+  stored,   // as the checkpoint has them: MXFP4, FP8 and int4 are decoded during each product
+  int8,     // quantized on load, one scale for each output channel; decoded during each product
+  fp8,      // the same with E4M3
+};
+// "decoded", ...; throws ExitCode::bad_config for another word.
+WeightFormat parse_weight_format(const std::string& word);
+const char* weight_format_name(WeightFormat format);
+
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
+  WeightFormat weights = WeightFormat::decoded;
+  std::filesystem::path adapter;  // folder of a LoRA adapter to be merged; empty: none
 };
 
 // Loads a checkpoint folder: config, headers and memory are checked before the first weight is
-// read.
+// read. Shards are streamed: beside the model there is never more than one tensor of the file.
 std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
                                         const LoadOptions& options);
 
@@ -61,7 +76,7 @@ TensorList expected_tensors(const ModelConfig& config);
 using TensorSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
 std::shared_ptr<const Model> build_model(const ModelConfig& config, const TensorSource& source);
 
-// Bytes of the weights in `dtype`, the CPU kernels' packed copies included.
+// Bytes of the weights as they will be held, the CPU kernels' packed copies included.
 double weight_bytes(const ModelConfig& config, const LoadOptions& options);
 
 }  // namespace preimage::lm

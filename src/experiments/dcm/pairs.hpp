@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "config.hpp"
-#include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/model_config.hpp"
 #include "preimage/text/tokenizer.hpp"
 
 namespace preimage::dcm {

@@ -11,6 +11,7 @@
 #include "preimage/base/config.hpp"
 #include "preimage/lm/checkpoint.hpp"
 #include "preimage/lm/data_parallel.hpp"
+#include "preimage/lm/model_config.hpp"
 
 namespace preimage::verifier {
 
