@@ -46,10 +46,11 @@ std::vector<Work> works() {
   std::vector<Work> all = {
       {"qwen2.5-7b", config(3584, 18944, 28, 28, 4, 152064), 512, 256, 128},
       {"deepseek-coder-1.3b", config(2048, 5504, 24, 16, 16, 32256), 1024, 256, 128},
-      {"qwen3-4b", config(2560, 9728, 36, 32, 8, 151936), 64, 256, 512},  // without its query norms
+      {"qwen3-4b", config(2560, 9728, 36, 32, 8, 151936), 64, 256, 512},
   };
   all[0].model.qkv_bias = true;
-  all[2].model.tied_embeddings = true;
+  all[2].model.family = "qwen3";
+  all[2].model.tied_embeddings = true, all[2].model.qk_norm = true;
   return all;
 }
 

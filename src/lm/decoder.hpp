@@ -50,7 +50,8 @@ class Decoder : public Model {
   at::Tensor embed(const at::Tensor& ids) const override;
   at::Tensor hidden(const at::Tensor& x, const nn::AttentionContext& context) const override;
   const std::vector<nn::HeadLayout>& attention_layers() const override { return heads_; }
-  bool capturable() const override { return true; }
+  // The experts of a token are looked up on the host.
+  bool capturable() const override { return !config_.experts; }
   const nn::Weight& head() const override { return head_; }
   const at::Tensor& embedding_table() const override { return embedding_; }
 
