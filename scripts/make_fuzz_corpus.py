@@ -63,6 +63,11 @@ def main():
         content = (DATA / name).read_bytes() if name else b'{"question": "3 * 4", "answer": "12"}\n'
         write("jsonl_fuzz", name or "arithmetic.jsonl", bytes([index]) + content)
         write("jsonl_fuzz", "skip_" + (name or "arithmetic.jsonl"), bytes([index | 0x80]) + content)
+    for index, name in enumerate(["mbpp.jsonl", "mbpp_sanitized.json", "humaneval.jsonl", "leetcode.jsonl"]):
+        write("programs_fuzz", name, bytes([index]) + (DATA / "programs" / name).read_bytes())
+    write("programs_fuzz", "candidates.jsonl", b'\x04{"prompt": "p", "code": "x", "label": 1}\n'
+          b'{"prompt": "q", "code": "y", "label": "FAIL", "problem": "2", "split": "test", "candidate": 3}\n')
+    write("programs_fuzz", "answer", b"\x05Here:\n\n  ```python\n  x = 1\n  ```\n~~~\ny\n")
 
 
 if __name__ == "__main__":
