@@ -32,6 +32,17 @@ char32_t decoded(std::string_view character) {
 
 }  // namespace
 
+AddedToken read_added_token(const base::JsonNode& node) {
+  AddedToken token;
+  token.content = node.at("content").string();
+  token.special = node.boolean_or("special", false);
+  token.normalized = node.boolean_or("normalized", !token.special);
+  token.single_word = node.boolean_or("single_word", false);
+  token.lstrip = node.boolean_or("lstrip", false);
+  token.rstrip = node.boolean_or("rstrip", false);
+  return token;
+}
+
 std::vector<AddedToken> read_added_tokens(const base::JsonNode& list,
                                           const Vocabulary& vocabulary) {
   std::vector<AddedToken> out;
@@ -39,14 +50,8 @@ std::vector<AddedToken> read_added_tokens(const base::JsonNode& list,
   uint32_t next = static_cast<uint32_t>(vocabulary.size());
   for (size_t i = 0; i < list.size(); ++i) {
     const auto node = list.at(i);
-    AddedToken token;
-    token.content = node.at("content").string();
+    AddedToken token = read_added_token(node);
     token.id = static_cast<uint32_t>(node.at("id").integer(0, kMaxTokenId));
-    token.special = node.boolean_or("special", false);
-    token.normalized = node.boolean_or("normalized", !token.special);
-    token.single_word = node.boolean_or("single_word", false);
-    token.lstrip = node.boolean_or("lstrip", false);
-    token.rstrip = node.boolean_or("rstrip", false);
     if (token.content.empty()) continue;  // the reference passes over it and gives it no id
     if (const auto twice = added.find(token.content); twice != added.end()) {
       node.fail(base::str("\"", token.content, "\" is added twice"));

@@ -27,6 +27,9 @@ struct AddedToken {
   bool special = false;
 };
 
+// Content and flags; the id is written elsewhere.
+AddedToken read_added_token(const base::JsonNode& node);
+
 // The array of the file. Ids must be those that the reference would give: of the vocabulary, or in
 // order behind it. `vocabulary` is the model's.
 std::vector<AddedToken> read_added_tokens(const base::JsonNode& list, const Vocabulary& vocabulary);

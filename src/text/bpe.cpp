@@ -4,7 +4,7 @@
 #include <queue>
 #include <unordered_map>
 
-#include "model.hpp"
+#include "bpe.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
 
@@ -51,14 +51,6 @@ class MergeTable {
     return at;
   }
   std::vector<Slot> slots_;
-};
-
-struct BpeOptions {
-  std::optional<uint32_t> unk;
-  std::string prefix, suffix;  // continuing_subword_prefix, end_of_word_suffix
-  bool fuse_unk = false;
-  bool byte_fallback = false;
-  bool ignore_merges = false;
 };
 
 class Bpe : public Model {
@@ -293,6 +285,29 @@ MergeTable read_merges(const base::JsonNode& list, const Vocabulary& vocabulary,
 }
 
 }  // namespace
+
+std::unique_ptr<const Model> make_bpe_by_rank(Vocabulary vocabulary,
+                                              const std::vector<uint32_t>& ranks,
+                                              BpeOptions options) {
+  struct Split {
+    uint32_t left, right;
+    Merge merge;
+  };
+  std::vector<Split> splits;
+  for (const auto& [token, id] : vocabulary) {
+    if (ranks[id] == kNone) continue;
+    const std::string_view whole = token;
+    for (size_t at = 1; at < whole.size(); ++at) {
+      const auto left = vocabulary.find(whole.substr(0, at));
+      const auto right = vocabulary.find(whole.substr(at));
+      if (left == vocabulary.end() || right == vocabulary.end()) continue;
+      splits.push_back({left->second, right->second, {ranks[id], id}});
+    }
+  }
+  MergeTable merges(splits.size());
+  for (const auto& split : splits) merges.set(split.left, split.right, split.merge);
+  return std::make_unique<Bpe>(std::move(vocabulary), std::move(merges), std::move(options));
+}
 
 std::unique_ptr<const Model> make_bpe(const base::JsonNode& node) {
   if (const auto dropout = node.find("dropout"); dropout && dropout->number() != 0) {

@@ -179,7 +179,7 @@ class ByteFallback : public Decoder {
       run.clear();
     };
     for (auto& text : texts) {
-      const int byte = byte_of(text);
+      const int byte = byte_piece(text);
       if (byte >= 0) {
         run += static_cast<char>(byte);
         continue;
@@ -189,19 +189,6 @@ class ByteFallback : public Decoder {
     }
     flush();
     texts = std::move(out);
-  }
-
- private:
-  static int byte_of(const std::string& text) {
-    if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
-    int value = 0;
-    for (const char c : {text[3], text[4]}) {
-      const bool digit = c >= '0' && c <= '9';
-      const char lower = static_cast<char>(c | 0x20);
-      if (!digit && (lower < 'a' || lower > 'f')) return -1;
-      value = value * 16 + (digit ? c - '0' : lower - 'a' + 10);
-    }
-    return value;
   }
 };
 
@@ -243,6 +230,18 @@ Made make_metaspace_decoder(const base::JsonNode& node) {
 }
 
 }  // namespace
+
+int byte_piece(const std::string& text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+  int value = 0;
+  for (const char c : {text[3], text[4]}) {
+    const bool digit = c >= '0' && c <= '9';
+    const char lower = static_cast<char>(c | 0x20);
+    if (!digit && (lower < 'a' || lower > 'f')) return -1;
+    value = value * 16 + (digit ? c - '0' : lower - 'a' + 10);
+  }
+  return value;
+}
 
 Made make_decoder(const base::JsonNode& node) {
   using Node = const base::JsonNode&;

@@ -20,4 +20,7 @@ class Decoder {
 // A new kind is one class and one line in the list of decoder.cpp.
 std::unique_ptr<const Decoder> make_decoder(const base::JsonNode& node);
 
+// The byte that a token "<0xXX>" stands for, or -1.
+int byte_piece(const std::string& text);
+
 }  // namespace preimage::text

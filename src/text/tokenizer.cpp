@@ -85,9 +85,6 @@ bool Tokenizer::is_special(int64_t id) const {
 const SpecialTokens& Tokenizer::special() const {
   return parts_->special;
 }
-const std::string& Tokenizer::chat_template() const {
-  return parts_->chat_template;
-}
 const std::string& Tokenizer::sha256() const {
   return parts_->sha256;
 }

@@ -5,18 +5,15 @@
 #include "preimage/base/file.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
-#include "tokenizer_parts.hpp"
+#include "tokenizer_sources.hpp"
 
 namespace preimage::text {
 namespace {
 
-constexpr uint64_t kTokenizerBytes = 200ull << 20;
-constexpr uint64_t kConfigBytes = 16ull << 20;
-
 using Parts = Tokenizer::Parts;
 namespace fs = std::filesystem;
 
-void add_matchers(Parts& parts, const std::vector<AddedToken>& tokens, const base::JsonNode& list) {
+void add_matchers(Parts& parts, const std::vector<AddedToken>& tokens, const std::string& place) {
   std::vector<AddedToken> raw, normalized;
   std::vector<std::string> raw_contents, normalized_contents;
   // Special tokens first: of two that normalize to the same text the reference takes the first.
@@ -30,7 +27,9 @@ void add_matchers(Parts& parts, const std::vector<AddedToken>& tokens, const bas
         continue;
       }
       if (parts.normalizer) parts.normalizer->apply(content);
-      if (content.empty()) list.fail("\"" + token.content + "\" normalizes to an empty text");
+      if (content.empty()) {
+        throw base::data_error(place + ": \"" + token.content + "\" normalizes to an empty text");
+      }
       normalized.push_back(token);
       normalized_contents.push_back(std::move(content));
     }
@@ -60,32 +59,12 @@ void index_tokens(Parts& parts, const std::vector<AddedToken>& tokens) {
     parts.normalizer->apply(parts.normalized_texts.back());
     parts.tokens[token.id] = &parts.normalized_texts.back();
   }
-}
-
-std::unique_ptr<Parts> read_parts(std::string_view json, const std::string& place) {
-  base::JsonLimits limits;
-  limits.max_bytes = kTokenizerBytes;
-  const base::Json document = base::parse_json(json, place, limits);
-  const base::JsonNode root(document, place);
-  if (const auto version = root.at("version"); version.string() != "1.0") {
-    version.wrong_type("\"1.0\"");
+  const auto added = [&](uint32_t id) {
+    return std::any_of(tokens.begin(), tokens.end(), [&](const auto& t) { return t.id == id; });
+  };
+  for (const auto& [id, text] : parts.decoded_forms) {
+    if (!added(id)) parts.tokens[id] = &text;
   }
-  auto parts = std::make_unique<Parts>();
-  if (const auto node = root.find("normalizer")) parts->normalizer = make_normalizer(*node);
-  if (const auto node = root.find("pre_tokenizer"))
-    parts->pre_tokenizer = make_pre_tokenizer(*node);
-  if (const auto node = root.find("post_processor")) {
-    parts->post_processor = make_post_processor(*node);
-  }
-  if (const auto node = root.find("decoder")) parts->decoder = make_decoder(*node);
-  parts->model = make_model(root.at("model"));
-  const base::Json none = base::Json::array();
-  const auto list = root.find("added_tokens").value_or(base::JsonNode(none, place));
-  const auto tokens = read_added_tokens(list, parts->model->vocabulary());
-  add_matchers(*parts, tokens, list);
-  index_tokens(*parts, tokens);
-  parts->sha256 = base::sha256_hex(json);
-  return parts;
 }
 
 // "eos_token": a string, or an object with "content".
@@ -102,7 +81,7 @@ std::optional<int64_t> named_token(const Parts& parts, const base::JsonNode& con
 
 void read_names(Parts& parts, const fs::path& path) {
   base::JsonLimits limits;
-  limits.max_bytes = kConfigBytes;
+  limits.max_bytes = kTokenizerConfigBytes;
   const base::Json document = base::read_json(path, limits);
   const base::JsonNode config(document, path.string());
   const auto keep = [&](std::optional<int64_t>& id, const std::string& key) {
@@ -112,17 +91,6 @@ void read_names(Parts& parts, const fs::path& path) {
   keep(parts.special.eos, "eos_token");
   keep(parts.special.pad, "pad_token");
   keep(parts.special.unk, "unk_token");
-  const auto node = config.find("chat_template");
-  if (!node || !parts.chat_template.empty()) return;
-  if (node->json().is_string()) {
-    parts.chat_template = node->string();
-    return;
-  }
-  // Several templates by name.
-  for (size_t i = 0; i < node->size(); ++i) {
-    const auto entry = node->at(i);
-    if (entry.at("name").string() == "default") parts.chat_template = entry.at("template").string();
-  }
 }
 
 std::vector<int64_t> id_list(const base::JsonNode& node) {
@@ -145,29 +113,85 @@ void read_generation_config(SpecialTokens& special, const fs::path& path) {
   if (!special.eos && !special.stop.empty()) special.eos = special.stop.front();
 }
 
-[[noreturn]] void no_tokenizer(const fs::path& folder) {
-  std::string found;
-  for (const char* name :
-       {"tokenizer.model", "spiece.model", "tiktoken.model", "vocab.txt", "vocab.json"}) {
-    if (fs::exists(folder / name)) found += (found.empty() ? "found " : ", ") + std::string(name);
+// gpt-oss ends a turn with <|return|> and a call of a tool with <|call|>, whatever its files say.
+void add_harmony_stops(Parts& parts) {
+  if (!parts.id_of("<|channel|>") || !parts.id_of("<|return|>")) return;
+  auto& stop = parts.special.stop;
+  for (const char* name : {"<|return|>", "<|call|>"}) {
+    const auto id = parts.id_of(name);
+    if (id && std::find(stop.begin(), stop.end(), *id) == stop.end()) stop.push_back(*id);
   }
-  throw base::data_error(folder.string() + ": holds no tokenizer.json" +
-                         (found.empty() ? "" : " (" + found + ", which cannot be read)") +
-                         "; transformers writes one with AutoTokenizer.save_pretrained");
 }
 
 }  // namespace
 
+void add_tokens(Parts& parts, std::vector<AddedToken> tokens, const std::string& place) {
+  // Tables of an earlier call: a source may add tokens to those of its model.
+  parts.added.clear();
+  parts.tokens.clear();
+  parts.normalized_texts.clear();
+  parts.special_ids.clear();
+  parts.token_count = 0;
+  std::erase_if(tokens, [](const AddedToken& token) { return token.content.empty(); });
+  add_matchers(parts, tokens, place);
+  index_tokens(parts, tokens);
+}
+
+std::unique_ptr<Parts> json_parts(const base::Json& document, const std::string& place) {
+  const base::JsonNode root(document, place);
+  if (const auto version = root.at("version"); version.string() != "1.0") {
+    version.wrong_type("\"1.0\"");
+  }
+  auto parts = std::make_unique<Parts>();
+  if (const auto node = root.find("normalizer")) parts->normalizer = make_normalizer(*node);
+  if (const auto node = root.find("pre_tokenizer"))
+    parts->pre_tokenizer = make_pre_tokenizer(*node);
+  if (const auto node = root.find("post_processor")) {
+    parts->post_processor = make_post_processor(*node);
+  }
+  if (const auto node = root.find("decoder")) parts->decoder = make_decoder(*node);
+  parts->model = make_model(root.at("model"));
+  const base::Json none = base::Json::array();
+  const auto list = root.find("added_tokens").value_or(base::JsonNode(none, place));
+  add_tokens(*parts, read_added_tokens(list, parts->model->vocabulary()), list.place());
+  return parts;
+}
+
 Tokenizer parse_tokenizer(std::string_view json, const std::string& place) {
-  return Tokenizer(read_parts(json, place));
+  base::JsonLimits limits;
+  limits.max_bytes = kTokenizerBytes;
+  auto parts = json_parts(base::parse_json(json, place, limits), place);
+  parts->sha256 = base::sha256_hex(json);
+  return Tokenizer(std::move(parts));
+}
+
+Tokenizer parse_sentencepiece(std::string_view bytes, const std::string& place) {
+  auto parts = sentencepiece_parts(bytes, place);
+  add_tokens(*parts, {}, place);
+  parts->sha256 = base::sha256_hex(bytes);
+  return Tokenizer(std::move(parts));
+}
+
+Tokenizer parse_tiktoken(std::string_view lines, const std::string& pattern,
+                         const std::string& place) {
+  auto parts = tiktoken_parts(lines, pattern, false, place);
+  add_tokens(*parts, {}, place);
+  parts->sha256 = base::sha256_hex(lines);
+  return Tokenizer(std::move(parts));
 }
 
 Tokenizer load_tokenizer(const fs::path& folder) {
   const fs::path path = folder / "tokenizer.json";
-  if (!fs::exists(path)) no_tokenizer(folder);
-  auto parts = read_parts(base::read_file(path, kTokenizerBytes), path.string());
-  const fs::path jinja = folder / "chat_template.jinja";
-  if (fs::exists(jinja)) parts->chat_template = base::read_file(jinja, kConfigBytes);
+  std::unique_ptr<Parts> parts;
+  if (fs::exists(path)) {
+    base::JsonLimits limits;
+    limits.max_bytes = kTokenizerBytes;
+    const auto json = base::read_file(path, kTokenizerBytes);
+    parts = json_parts(base::parse_json(json, path.string(), limits), path.string());
+    parts->sha256 = base::sha256_hex(json);
+  } else {
+    parts = parts_from_old_files(folder);
+  }
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
     if (fs::exists(folder / name)) read_names(*parts, folder / name);
   }
@@ -176,6 +200,7 @@ Tokenizer load_tokenizer(const fs::path& folder) {
   }
   if (parts->special.stop.empty() && parts->special.eos)
     parts->special.stop = {*parts->special.eos};
+  add_harmony_stops(*parts);
   return Tokenizer(std::move(parts));
 }
 

@@ -31,11 +31,11 @@ struct Tokenizer::Parts {
   // looked for in normalized text stands there in its normalized form, as in the reference.
   std::vector<const std::string*> tokens;
   std::deque<std::string> normalized_texts;
+  std::vector<std::pair<uint32_t, std::string>> decoded_forms;  // where a model prints others
   int64_t token_count = 0;
   std::unordered_set<int64_t> special_ids;
 
   SpecialTokens special;
-  std::string chat_template;
   std::string sha256;
 
   const std::string* token(int64_t id) const {

@@ -27,11 +27,11 @@ class Unigram : public Model {
     scores_.reserve(pieces.size());
     for (uint32_t id = 0; id < pieces.size(); ++id) {
       const auto& piece = pieces[id];
-      scores_.push_back(static_cast<Score>(piece.score));
+      scores_.push_back(piece.score);
       vocabulary_.insert_or_assign(piece.text, id);
-      if (!piece.usable) continue;
-      trie_.insert(piece.text, id);
-      least = std::min(least, scores_.back());
+      usable_.push_back(piece.usable);
+      if (piece.usable) trie_.insert(piece.text, id);
+      if (piece.ranked) least = std::min(least, static_cast<Score>(piece.score));
     }
     unk_score_ = least - static_cast<Score>(kUnkPenalty);
   }
@@ -87,7 +87,7 @@ class Unigram : public Model {
       };
       bool single = false;
       trie_.prefixes(word.substr(start), [&](size_t length, uint32_t id) {
-        offer(length, scores_[id] + here, id);
+        offer(length, static_cast<Score>(scores_[id] + static_cast<double>(here)), id);
         single = single || length == width;
       });
       if (!single) {
@@ -102,7 +102,8 @@ class Unigram : public Model {
   }
 
   void push(std::string_view text, std::vector<int64_t>& ids) const {
-    if (const auto it = vocabulary_.find(text); it != vocabulary_.end()) {
+    const auto it = vocabulary_.find(text);
+    if (it != vocabulary_.end() && usable_[it->second]) {
       ids.push_back(it->second);
     } else if (!options_.byte_fallback || !push_bytes(text, ids)) {
       ids.push_back(*options_.unk);
@@ -115,12 +116,12 @@ class Unigram : public Model {
       static constexpr char kHex[] = "0123456789ABCDEF";
       const auto byte = static_cast<uint8_t>(c);
       const char name[] = {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
-      const auto it = vocabulary_.find(std::string_view(name, sizeof name));
-      if (it == vocabulary_.end()) {
+      const auto found = vocabulary_.find(std::string_view(name, sizeof name));
+      if (found == vocabulary_.end()) {
         ids.resize(before);
         return false;
       }
-      ids.push_back(it->second);
+      ids.push_back(found->second);
     }
     return true;
   }
@@ -128,7 +129,8 @@ class Unigram : public Model {
   UnigramOptions options_;
   std::string place_;
   Vocabulary vocabulary_;
-  std::vector<Score> scores_;
+  std::vector<double> scores_;
+  std::vector<bool> usable_;
   ByteTrie trie_;
   Score unk_score_ = 0;
 };
@@ -152,7 +154,7 @@ std::unique_ptr<const Model> make_unigram(const base::JsonNode& node) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) {
       list.at(pieces.size()).wrong_type("[\"piece\", score]");
     }
-    pieces.push_back({entry[0].get<std::string>(), entry[1].get<double>(), true});
+    pieces.push_back({entry[0].get<std::string>(), entry[1].get<double>(), true, true});
   }
   UnigramOptions options;
   options.byte_fallback = node.boolean_or("byte_fallback", false);

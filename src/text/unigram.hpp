@@ -14,13 +14,14 @@ struct UnigramPiece {
   std::string text;
   double score = 0;
   bool usable = true;  // may be found in text (SentencePiece: not control, unknown, unused, byte)
+  bool ranked = true;  // its score counts for the least score
 };
 
 struct UnigramOptions {
   std::optional<uint32_t> unk;
   bool byte_fallback = false;
-  // Arithmetic of sentencepiece: scores are summed in float32. Otherwise that of the tokenizers
-  // library: float64.
+  // Arithmetic of sentencepiece: the scores of paths are kept in float32. Otherwise that of the
+  // tokenizers library: float64.
   bool single_precision = false;
 };
 

@@ -1,4 +1,4 @@
-// The files beside tokenizer.json: names of special tokens, stop ids, chat template.
+// The files beside tokenizer.json: names of special tokens, stop ids.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -49,19 +49,15 @@ TEST_F(Folder, AloneGivesNoNames) {
 }
 
 TEST_F(Folder, NamesComeFromTheConfigs) {
-  write(
-      "tokenizer_config.json",
-      R"({"bos_token":null,"eos_token":"<|im_end|>","pad_token":{"content":"<|endoftext|>"},"chat_template":"old"})");
+  write("tokenizer_config.json",
+        R"({"bos_token":null,"eos_token":"<|im_end|>","pad_token":{"content":"<|endoftext|>"}})");
   const auto first = load_tokenizer(folder_);
   EXPECT_EQ(first.special().bos, std::nullopt);
   EXPECT_EQ(first.special().eos, first.token_to_id("<|im_end|>"));
   EXPECT_EQ(first.special().pad, first.token_to_id("<|endoftext|>"));
   EXPECT_THAT(first.special().stop, ElementsAre(*first.special().eos));
-  EXPECT_EQ(first.chat_template(), "old");
-  write("chat_template.jinja", "new");
   write("generation_config.json", R"({"eos_token_id":[602,600],"bos_token_id":600})");
   const auto second = load_tokenizer(folder_);
-  EXPECT_EQ(second.chat_template(), "new");
   EXPECT_THAT(second.special().stop, ElementsAre(602, 600));
   EXPECT_EQ(second.special().bos, 600);
   EXPECT_EQ(second.special().eos, first.special().eos);
@@ -75,8 +71,9 @@ TEST_F(Folder, RefusalsNameTheFile) {
   write("generation_config.json", R"({"eos_token_id":"2"})");
   EXPECT_THAT(refusal(), HasSubstr("generation_config.json: eos_token_id: found the string \"2\""));
   fs::remove(folder_ / "tokenizer.json");
+  EXPECT_THAT(refusal(), HasSubstr("holds no tokenizer; expected tokenizer.json"));
   write("spiece.model", "x");
-  EXPECT_THAT(refusal(), HasSubstr("found spiece.model, which cannot be read"));
+  EXPECT_THAT(refusal(), HasSubstr("spiece.model: byte 1 of the SentencePiece model"));
 }
 
 }  // namespace

@@ -55,22 +55,29 @@ class Tokenizer {
   bool is_special(int64_t id) const;
 
   const SpecialTokens& special() const;
-  // The checkpoint's chat template (Jinja), or "".
-  const std::string& chat_template() const;
-  // SHA-256 of tokenizer.json, in hex: what a run's identity records.
+  // SHA-256 of tokenizer.json (or of the file in its place), in hex: what a run's identity records.
   const std::string& sha256() const;
 
  private:
   std::unique_ptr<const Parts> parts_;
 };
 
-// Reads tokenizer.json of a checkpoint folder (at most 200 MB) and, where present,
-// tokenizer_config.json, special_tokens_map.json, generation_config.json and chat_template.jinja.
+// Reads tokenizer.json of a checkpoint folder (at most 200 MB); where there is none, tokenizer.model
+// or spiece.model (SentencePiece), a tiktoken file, vocab.txt (BERT), or vocab.json and merges.txt;
+// and, where present, tokenizer_config.json, special_tokens_map.json, generation_config.json.
 // ExitCode::bad_data: file, key, what was found, what is supported.
 Tokenizer load_tokenizer(const std::filesystem::path& folder);
 
 // From the text of a tokenizer.json; `place` starts every message.
 Tokenizer parse_tokenizer(std::string_view json, const std::string& place);
+
+// From the bytes of a SentencePiece model (Unigram or BPE), with the ids and texts of the
+// sentencepiece library; no special tokens are recognised in text.
+Tokenizer parse_sentencepiece(std::string_view bytes, const std::string& place);
+
+// From the lines of a tiktoken rank file; `pattern` (Oniguruma's syntax) cuts the text.
+Tokenizer parse_tiktoken(std::string_view lines, const std::string& pattern,
+                         const std::string& place);
 
 // Text of a growing sequence of ids, piece by piece: the pieces joined equal decode() of all ids. A
 // piece is held back while it ends inside a character. (Exception: where a tokenizer writes bytes
