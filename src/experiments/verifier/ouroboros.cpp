@@ -40,21 +40,15 @@ at::Tensor positions_of(const Sequences& sequences, at::Device device) {
 
 // The rows of a fused projection [3 d, d], queries and keys reordered, values as they are.
 at::Tensor reordered(const at::Tensor& qkv, const OuroborosConfig& config) {
-  auto order = half_split_order(2 * config.heads, config.head_dim());
-  for (int64_t i = 2 * config.hidden_size; i < 3 * config.hidden_size; ++i) order.push_back(i);
-  return qkv.index_select(0, at::tensor(order, at::kLong).to(qkv.device()));
+  const int64_t d = config.hidden_size;
+  return at::cat({half_split(qkv.narrow(0, 0, 2 * d), 2 * config.heads), qkv.narrow(0, 2 * d, d)});
 }
 
 }  // namespace
 
-std::vector<int64_t> half_split_order(int64_t heads, int64_t head_dim) {
-  std::vector<int64_t> order;
-  for (int64_t head = 0; head < heads; ++head) {
-    for (const int64_t odd : {0, 1}) {
-      for (int64_t i = 0; i < head_dim / 2; ++i) order.push_back(head * head_dim + 2 * i + odd);
-    }
-  }
-  return order;
+at::Tensor half_split(const at::Tensor& rows, int64_t heads) {
+  const int64_t pairs = rows.size(0) / (2 * heads);
+  return rows.reshape({heads, pairs, 2, rows.size(1)}).transpose(1, 2).reshape(rows.sizes());
 }
 
 lm::TensorList ouroboros_tensors(const OuroborosConfig& config) {

@@ -50,9 +50,10 @@ class Ouroboros : public EnergyModel {
   EnergyHead head_;
 };
 
-// Which row of a projection [heads * head_dim, d] stands where, so that the pair (2i, 2i + 1) of
-// each head becomes (i, i + head_dim / 2): nn::rotary then turns interleaved pairs. Scores are the
-// same, because queries and keys are reordered alike.
-std::vector<int64_t> half_split_order(int64_t heads, int64_t head_dim);
+// Rows [heads * head_dim, d] reordered so that the pair (2i, 2i + 1) of each head becomes (i, i +
+// head_dim / 2): nn::rotary then turns interleaved pairs. Scores are the same, because queries and
+// keys are reordered alike. Saves nothing for its gradient, so that one model serves all shards of
+// a step.
+at::Tensor half_split(const at::Tensor& rows, int64_t heads);
 
 }  // namespace preimage::verifier
