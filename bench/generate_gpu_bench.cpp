@@ -165,7 +165,7 @@ std::vector<GenerateRequest> mixed_requests(const lm::ModelConfig& c, int64_t co
   const base::RandomStream random(11, "requests", "check");
   std::vector<GenerateRequest> requests;
   for (int64_t i = 0; i < count; ++i) {
-    GenerateRequest r{.max_new_tokens = 8 + i * 7 % 40};
+    GenerateRequest r{.max_new_tokens = 8 + i * 7 % 160};
     uint64_t at = static_cast<uint64_t>(i) * 10000;
     if (i % 3 == 0) {
       for (int64_t t = 0; t < 150; ++t) r.ids.push_back(t * 5 % 30000);
@@ -206,7 +206,7 @@ int check(const Work& w) {
       {"64, another order", 77, 1000, {.batch = 64}},
       {"300, nothing shared", 7, 1000, {.batch = 300, .share_prefixes = false}},
       {"chunks of 48 tokens", 3, 300, {.batch = 100, .prefill_tokens = 48}},
-      {"few pages", 9, 1000, {.batch = 300, .cache_pages = 900}},
+      {"few pages", 9, 1000, {.batch = 300, .cache_pages = 160}},
   };
   int64_t all = 0;
   for (const auto& v : variants) {
