@@ -64,7 +64,7 @@ class Engine {
 // Integers of an array, each within [0, limit).
 std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit);
 
-// Refuses chat messages: their templates cannot be applied yet. ExitCode::bad_config.
+// Refuses chat messages where no template is applied. ExitCode::bad_config.
 void refuse_messages(const base::JsonNode& line);
 
 }  // namespace preimage::tools

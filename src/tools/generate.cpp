@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "beam_lines.hpp"
+#include "conversation.hpp"
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -56,10 +57,11 @@ class Generate : public LineTool {
 
   std::vector<std::string> input_fields() const override {
     std::vector<std::string> names = {
-        "prompt", "prompt_ids", "messages",   "max_new_tokens",     "temperature",     "top_k",
-        "top_p",  "min_p",      "seed",       "repetition_penalty", "no_repeat_ngram", "n",
-        "stop",   "stop_ids",   "ignore_eos", "soft_prompt"};
+        "prompt", "prompt_ids", "max_new_tokens", "temperature",        "top_k",
+        "top_p",  "min_p",      "seed",           "repetition_penalty", "no_repeat_ngram",
+        "n",      "stop",       "stop_ids",       "ignore_eos",         "soft_prompt"};
     for (const auto& name : BeamLines::fields()) names.push_back(name);
+    for (const auto& name : Conversations::fields()) names.push_back(name);
     return names;
   }
   std::vector<std::string> output_fields() const override {
@@ -71,15 +73,17 @@ class Generate : public LineTool {
     embeddings_.resize(lines);
     beams_.resize(lines);
   }
-  void read(size_t index, const base::JsonNode& line, std::string_view) override;
+  void read(size_t index, const base::JsonNode& line, std::string_view raw) override;
   void load(c10::Device device) override { engine_.load(device); }
   std::vector<Outputs> run(const std::vector<size_t>& indices) override;
 
  private:
+  std::optional<std::vector<int64_t>> read_prompt(const base::JsonNode& line, std::string_view raw);
   void read_stops(lm::GenerateRequest& request, const base::JsonNode& line) const;
   Json output(const lm::Completion& completion, bool top) const;
 
   Engine engine_;
+  Conversations conversations_;
   BeamLines beams_{engine_};
   std::vector<lm::GenerateRequest> requests_;
   std::vector<EmbeddingFields> embeddings_;  // of a vec2text model
@@ -128,11 +132,21 @@ void Generate::read_stops(lm::GenerateRequest& request, const base::JsonNode& li
   request.stop_ids.insert(request.stop_ids.end(), eos.begin(), eos.end());
 }
 
-void Generate::read(size_t index, const base::JsonNode& line, std::string_view) {
-  refuse_messages(line);
+std::optional<std::vector<int64_t>> Generate::read_prompt(const base::JsonNode& line,
+                                                          std::string_view raw) {
+  if (!line.find("messages")) return engine_.prompt_tokens(line);
+  if (line.find("prompt") || line.find("prompt_ids"))
+    line.fail("found both \"messages\" and a prompt, expected one of them");
+  if (!engine_.has_tokenizer())
+    line.fail("\"messages\" need a tokenizer.json in the checkpoint; give \"prompt_ids\"");
+  return engine_.tokenizer().encode(
+      conversations_.text(engine_.options().model, line, raw, /*answer_next=*/true));
+}
+
+void Generate::read(size_t index, const base::JsonNode& line, std::string_view raw) {
   if (BeamLines::asked_by(line)) return beams_.read(index, line);
   lm::GenerateRequest request;
-  const auto prompt = engine_.prompt_tokens(line);
+  const auto prompt = read_prompt(line, raw);
   request.embeddings = engine_.soft_prompt(line);
   embeddings_[index] = engine_.seq2seq().read_embedding(line);
   const bool reads_tokens = engine_.seq2seq().reads_tokens();

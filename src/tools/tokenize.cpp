@@ -1,8 +1,7 @@
-#include <mutex>
 #include <optional>
 
+#include "conversation.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/text/chat_template.hpp"
 #include "preimage/text/tokenizer.hpp"
 #include "tools.hpp"
 
@@ -13,9 +12,7 @@ class Tokenize : public LineTool {
  public:
   explicit Tokenize(const TokenizeOptions& options) : options_(options) {}
 
-  std::vector<std::string> input_fields() const override {
-    return {"messages", "tools", "documents", "add_generation_prompt"};
-  }
+  std::vector<std::string> input_fields() const override { return Conversations::fields(); }
   std::vector<std::string> output_fields() const override { return {"text", "ids"}; }
 
   void prepare(size_t lines) override {
@@ -54,23 +51,16 @@ class Tokenize : public LineTool {
   }
 
  private:
-  // All fields of the line are variables of the template. The template writes the special tokens,
-  // so none are added.
+  // The template writes the special tokens, so none are added.
   base::Json conversation(const base::JsonNode& line, std::string_view raw) {
-    std::call_once(template_read_, [&] { template_ = text::load_chat_template(options_.model); });
-    try {
-      auto text = template_->render(text::parse_ordered(raw, line.place()));
-      auto ids = tokenizer_->encode(text);
-      return {{"text", std::move(text)}, {"ids", std::move(ids)}};
-    } catch (const base::Error& error) {
-      throw base::Error(error.code(), line.place() + ": " + error.what());
-    }
+    auto text = conversations_.text(options_.model, line, raw, false);
+    auto ids = tokenizer_->encode(text);
+    return {{"text", std::move(text)}, {"ids", std::move(ids)}};
   }
 
   TokenizeOptions options_;
   std::optional<text::Tokenizer> tokenizer_;
-  std::once_flag template_read_;
-  std::optional<text::ChatTemplate> template_;  // read when the first conversation asks for it
+  Conversations conversations_;
   std::vector<base::Json> outputs_;
 };
 

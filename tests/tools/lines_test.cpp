@@ -23,7 +23,7 @@ std::string refusal(LineTool& tool, const std::string& text) {
   tool.prepare(1);
   try {
     const auto line = parse_line({7, text}, "F");
-    tool.read(0, base::JsonNode(line, "F:7"));
+    tool.read(0, base::JsonNode(line, "F:7"), text);
   } catch (const base::Error& error) {
     return std::to_string(static_cast<int>(error.code())) + " " + error.what();
   }
@@ -73,13 +73,39 @@ TEST(Lines, Generate) {
   expect(R"({"prompt":"a","min_p":1.5})", "65 F:7: min_p is 1.5, expected 0 to 1");
   expect(R"({"prompt":"a","repetition_penalty":0})", "65 F:7: repetition_penalty is 0");
   expect(R"({"prompt":"a","top_k":-1})", "65 F:7: top_k: found -1");
-  for (const char* field : {R"("num_beams":4)", R"("length_penalty":2)", R"("early_stopping":true)",
-                            R"("embedding":[1])"}) {
-    const auto text = refusal(*tool, std::string("{\"prompt\":\"a\",") + field + "}");
-    EXPECT_THAT(text, testing::StartsWith("78 F:7: ")) << field;
-    EXPECT_THAT(text, HasSubstr("not there yet")) << field;
-  }
-  expect(R"({"messages":[]})", "78 F:7: \"messages\": chat templates are not supported yet");
+  EXPECT_EQ(
+      refusal(*tool, R"({"prompt":"a","num_beams":4,"n":4,"early_stopping":"never",)"
+                     R"("length_penalty":-0.5,"repetition_penalty":1.2,"no_repeat_ngram":3})"),
+      "");
+  expect(R"({"prompt":"a","num_beams":0})", "65 F:7: num_beams: found 0");
+  expect(R"({"prompt":"a","num_beams":4,"n":5})", "65 F:7: found n 5 and num_beams 4");
+  expect(R"({"prompt":"a","num_beams":2,"early_stopping":"maybe"})",
+         "65 F:7: early_stopping: found");
+  expect(R"({"prompt":"a","num_beams":2,"temperature":1})", "65 F:7: temperature: does not go");
+  expect(R"({"prompt":"a","num_beams":2,"stop":"b"})", "65 F:7: stop: does not go");
+  expect(R"({"prompt":"a","num_beams":2,"max_new_tokens":300})", "65 F:7: found a prompt of 1");
+  expect(R"({"prompt":"","num_beams":2})", "65 F:7: found an empty prompt");
+  for (const char* beams : {"", R"("num_beams":2,)"})
+    expect(std::string("{") + beams + R"("prompt":"a","embedding":[1]})",
+           "65 F:7: embedding: is read by");
+  expect(R"({"messages":[]})", "no chat template");
+  expect(R"({"messages":[],"prompt":"a"})", "65 F:7: found both \"messages\" and a prompt");
+}
+
+TEST(Lines, GenerateFromEmbeddings) {
+  const auto inversion = make_generate({.model = kFixtures + "inversion"});
+  const auto corrector = make_generate({.model = kFixtures + "corrector"});
+  const auto vector = base::Json(std::vector<float>(32, 0.5f)).dump();
+  EXPECT_EQ(refusal(*inversion, "{\"embedding\":" + vector + "}"), "");
+  EXPECT_EQ(refusal(*inversion, "{\"num_beams\":8,\"embedding\":" + vector + "}"), "");
+  EXPECT_THAT(refusal(*inversion, R"({"prompt_ids":[5]})"), HasSubstr("found no \"embedding\""));
+  EXPECT_THAT(refusal(*inversion, R"({"embedding":[1,2]})"),
+              HasSubstr("embedding: found 2 numbers"));
+  EXPECT_THAT(refusal(*corrector, "{\"prompt_ids\":[5],\"embedding\":" + vector + "}"),
+              HasSubstr("found no \"hypothesis_embedding\""));
+  EXPECT_EQ(refusal(*corrector, "{\"prompt_ids\":[5],\"hypothesis_embedding\":" + vector +
+                                    ",\"embedding\":" + vector + "}"),
+            "");
 }
 
 TEST(Lines, ScoreEmbedTokenize) {
@@ -96,10 +122,10 @@ TEST(Lines, ScoreEmbedTokenize) {
               HasSubstr("65 F:7: found 258 tokens"));
   EXPECT_THAT(refusal(*embed, "{\"ids\":" + ids + "}"), HasSubstr("65 F:7: found 257 tokens"));
   EXPECT_THAT(refusal(*embed, R"({"text":""})"), HasSubstr("65 F:7: found an empty text"));
-  EXPECT_THAT(refusal(*tokenize, R"({"text":"a","ids":[1]})"), HasSubstr("65 F:7: found both"));
+  EXPECT_THAT(refusal(*tokenize, R"({"text":"a","ids":[1]})"), HasSubstr("65 F:7: found several"));
   EXPECT_THAT(refusal(*tokenize, R"({})"), HasSubstr("65 F:7: found no \"text\""));
   EXPECT_THAT(refusal(*tokenize, R"({"ids":[300000]})"), HasSubstr("65 F:7: ids[0]: found 300000"));
-  EXPECT_THAT(refusal(*tokenize, R"({"messages":[]})"), HasSubstr("78 F:7: \"messages\""));
+  EXPECT_THAT(refusal(*tokenize, R"({"messages":[]})"), HasSubstr("no chat template"));
 }
 
 TEST(Lines, AModelWithoutATokenizer) {
