@@ -42,7 +42,7 @@ class T5Batch : public SequenceBatch {
     int64_t tokens = 0;  // in the cache
   };
   void forget_sources();
-  void encode(const std::vector<const SearchPrompt*>& prompts);
+  std::vector<int64_t> encode(const std::vector<const SearchPrompt*>& prompts);
   void select_rows(const std::vector<int64_t>& parents);
   at::Tensor step(size_t first_row, const std::vector<int64_t>& tokens);
 
@@ -69,26 +69,28 @@ void T5Batch::forget_sources() {
   for (auto& layer : memory_.layers) layer = layer.index_select(0, index);
 }
 
-// Reads the prompts and appends what the decoder keeps of them to the memory.
-void T5Batch::encode(const std::vector<const SearchPrompt*>& prompts) {
+// Reads the prompts and appends what the decoder keeps of them to the memory -> its rows of each.
+std::vector<int64_t> T5Batch::encode(const std::vector<const SearchPrompt*>& prompts) {
   std::vector<SearchPrompt> copies;
   for (const auto* prompt : prompts) copies.push_back(*prompt);
-  auto fresh = model_.remember(encoder_states(model_, copies));
+  auto sources = encoder_states(model_, copies);
+  auto fresh = model_.remember(sources.states);
   for (size_t i = 0; i < memory_.layers.size(); ++i)
     fresh.layers[i] = at::cat({memory_.layers[i], fresh.layers[i]});
   memory_ = std::move(fresh);
+  return std::move(sources.lengths);
 }
 
 at::Tensor T5Batch::start(const std::vector<const SearchPrompt*>& prompts) {
   forget_sources();
   int64_t place = memory_.layers.empty() ? 0 : memory_.layers[0].size(0);
-  encode(prompts);
+  const auto lengths = encode(prompts);
   const size_t first = rows_.size();
   std::vector<int64_t> parents(first);
   std::iota(parents.begin(), parents.end(), 0);
-  for (const auto* prompt : prompts) {
-    rows_.push_back({{place, prompt->tokens()}, 0});
-    place += prompt->tokens();
+  for (const int64_t length : lengths) {
+    rows_.push_back({{place, length}, 0});
+    place += length;
     parents.push_back(0);  // any row: a new one reads none of it
   }
   select_rows(parents);

@@ -4,6 +4,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "t5_stack.hpp"
 
 namespace preimage::lm {
 
@@ -30,17 +31,50 @@ void require_source(const T5Config& config, const SearchPrompt& prompt, const st
   require_ids(config, prompt.ids, what);
 }
 
-at::Tensor encoder_states(const T5Model& model, const std::vector<SearchPrompt>& prompts) {
-  std::vector<int64_t> lengths;
+namespace {
+
+// [rows, d]: embeddings, then ids.
+at::Tensor encoder_inputs(const T5Model& model, const SearchPrompt& prompt) {
   std::vector<at::Tensor> parts;
+  if (prompt.embeddings.defined())
+    parts.push_back(prompt.embeddings.to(model.device(), model.dtype()));
+  if (!prompt.ids.empty())
+    parts.push_back(model.encoder().embed(at::tensor(prompt.ids, at::kLong).to(model.device())));
+  return at::cat(parts);
+}
+
+bool hides_rows(const SearchPrompt& prompt) {
+  return prompt.embeddings.defined() && prompt.embeddings.select(1, 0).isnan().any().item<bool>();
+}
+
+}  // namespace
+
+SourceStates encoder_states(const T5Model& model, const std::vector<SearchPrompt>& prompts) {
+  const auto& encoder = static_cast<const T5Encoder&>(model.encoder());
+  SourceStates out;
+  std::vector<at::Tensor> inputs, states;
+  std::vector<int64_t> lengths;
+  const auto encode_whole = [&] {
+    if (inputs.empty()) return;
+    states.push_back(encoder.hidden(at::cat(inputs), nn::make_packing(lengths, model.device())));
+    inputs.clear(), lengths.clear();
+  };
   for (const auto& prompt : prompts) {
-    lengths.push_back(prompt.tokens());
-    if (prompt.embeddings.defined())
-      parts.push_back(prompt.embeddings.to(model.device(), model.dtype()));
-    if (!prompt.ids.empty())
-      parts.push_back(model.encoder().embed(at::tensor(prompt.ids, at::kLong).to(model.device())));
+    auto rows = encoder_inputs(model, prompt);
+    if (hides_rows(prompt)) {
+      encode_whole();
+      const auto seen = rows.select(1, 0).isnan().logical_not().nonzero().squeeze(1);
+      states.push_back(encoder.hidden_at(rows.index_select(0, seen), seen));
+      out.lengths.push_back(seen.size(0));
+      continue;
+    }
+    lengths.push_back(rows.size(0));
+    out.lengths.push_back(rows.size(0));
+    inputs.push_back(std::move(rows));
   }
-  return model.encoder().hidden(at::cat(parts), nn::make_packing(lengths, model.device()));
+  encode_whole();
+  out.states = at::cat(states);
+  return out;
 }
 
 }  // namespace preimage::lm

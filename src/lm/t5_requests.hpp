@@ -16,7 +16,13 @@ void require_ids(const T5Config& config, const std::vector<int64_t>& ids, const 
 // The same, and there is a token to read, and embeddings are [tokens, d].
 void require_source(const T5Config& config, const SearchPrompt& prompt, const std::string& what);
 
-// Encoder states [tokens, d] of the prompts, end to end.
-at::Tensor encoder_states(const T5Model& model, const std::vector<SearchPrompt>& prompts);
+// Encoder states of prompts, end to end, and how many each has. A row of NaN among the embeddings
+// is a token that nobody sees, as a mask hides it: it has no state, but the rows behind it stand
+// one place further.
+struct SourceStates {
+  at::Tensor states;  // [tokens, d]
+  std::vector<int64_t> lengths;
+};
+SourceStates encoder_states(const T5Model& model, const std::vector<SearchPrompt>& prompts);
 
 }  // namespace preimage::lm

@@ -27,21 +27,25 @@ at::Tensor decoded(const T5Model& model, const std::vector<ScoreRequest>& reques
   std::vector<SearchPrompt> prompts;
   std::vector<int64_t> ids, lengths, slots;
   std::vector<nn::KeySpan> own, sources;
-  int64_t longest = 0, read = 0;
+  int64_t longest = 0;
   for (int64_t i = begin; i < end; ++i)
     longest = std::max(longest, size_of(requests[i].continuation));
   for (int64_t i = begin; i < end; ++i) {
     const auto& r = requests[i];
     prompts.push_back({r.prompt, r.embeddings});
-    sources.push_back({read, prompts.back().tokens()});
-    read += sources.back().count;
     ids.push_back(model.config().start_id);
     ids.insert(ids.end(), r.continuation.begin(), r.continuation.end() - 1);
     lengths.push_back(size_of(r.continuation));
     own.push_back({(i - begin) * longest, lengths.back()});
     for (int64_t t = 0; t < lengths.back(); ++t) slots.push_back(own.back().begin + t);
   }
-  const auto memory = model.remember(encoder_states(model, prompts));
+  const auto read = encoder_states(model, prompts);
+  int64_t place = 0;
+  for (const int64_t length : read.lengths) {
+    sources.push_back({place, length});
+    place += length;
+  }
+  const auto memory = model.remember(read.states);
   auto cache = model.make_cache(end - begin, longest);
   const auto device = model.device();
   const T5Step step{

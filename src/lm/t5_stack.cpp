@@ -35,6 +35,11 @@ at::ScalarType kept_dtype(const at::Tensor& table) {
   return table.is_cpu() ? at::kFloat : table.scalar_type();
 }
 
+// Float32 products; on the CPU their bits do not depend on the number of threads.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  return a.is_cpu() ? nn::chained_mm(a, b) : at::mm(a, b);
+}
+
 // A third (of qkv) or a half (of keys and values) of fused columns.
 at::Tensor part(const at::Tensor& fused, int64_t index, int64_t width) {
   return fused.narrow(1, index * width, width);
@@ -166,19 +171,44 @@ at::Tensor T5Encoder::embed(const at::Tensor& ids) const {
   return at::embedding(embedding_, ids);
 }
 
-at::Tensor T5Encoder::hidden(const at::Tensor& embedded, const nn::Packing& packing) const {
+template <class Attend>
+at::Tensor T5Encoder::blocks(at::Tensor x, const Attend& attend) const {
+  for (const auto& block : blocks_) {
+    const auto qkv = nn::linear(nn::rms_norm(x, block.attention.norm, eps_), block.attention.qkv);
+    x = block.feed_forward(nn::linear(attend(qkv), block.attention.output).add_(x));
+  }
+  return nn::rms_norm(x, norm_, eps_);
+}
+
+at::Tensor T5Encoder::hidden(const at::Tensor& x, const nn::Packing& packing) const {
   const at::NoGradGuard no_grad;
   const auto spans = nn::own_spans(packing);
   const auto bias = positions_.bias(packing.longest);
   const int64_t width = heads_.heads * heads_.head_dim;
-  at::Tensor x = embedded;
-  for (const auto& block : blocks_) {
-    const auto qkv = nn::linear(nn::rms_norm(x, block.attention.norm, eps_), block.attention.qkv);
-    const auto seen = nn::biased_attention(
-        {part(qkv, 0, width), part(qkv, 1, width), part(qkv, 2, width)}, heads_, spans, bias);
-    x = block.feed_forward(nn::linear(seen, block.attention.output).add_(x));
-  }
-  return nn::rms_norm(x, norm_, eps_);
+  return blocks(x, [&](const at::Tensor& qkv) {
+    return nn::biased_attention({part(qkv, 0, width), part(qkv, 1, width), part(qkv, 2, width)},
+                                heads_, spans, bias);
+  });
+}
+
+at::Tensor T5Encoder::hidden_at(const at::Tensor& x, const at::Tensor& places) const {
+  const at::NoGradGuard no_grad;
+  const auto bias = positions_.bias(places[-1].item<int64_t>() + 1);
+  const auto distance = places.unsqueeze(0) - places.unsqueeze(1) + bias.zero;  // [query, key]
+  const auto table = bias.table.index_select(1, distance.flatten())
+                         .view({heads_.heads, distance.size(0), distance.size(1)});
+  const int64_t width = heads_.heads * heads_.head_dim;
+  return blocks(x, [&](const at::Tensor& qkv) {
+    std::vector<at::Tensor> out;
+    for (int64_t h = 0; h < heads_.heads; ++h) {
+      const auto of = [&](int64_t index) {
+        return qkv.narrow(1, index * width + h * heads_.head_dim, heads_.head_dim).to(at::kFloat);
+      };
+      const auto scores = product(of(0), of(1).t()) + table[h];
+      out.push_back(product(at::softmax(scores, 1), of(2)));
+    }
+    return at::cat(out, 1).to(qkv.scalar_type());
+  });
 }
 
 // ---- decoder

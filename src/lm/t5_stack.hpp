@@ -66,12 +66,19 @@ class T5Encoder : public Encoder {
   at::Device device() const override { return embedding_.device(); }
   at::Tensor embed(const at::Tensor& ids) const override;
   at::Tensor hidden(const at::Tensor& x, const nn::Packing& packing) const override;
+  // One sequence whose rows stand at `places` [rows] int64, ascending: between them are tokens that
+  // a mask hides.
+  at::Tensor hidden_at(const at::Tensor& x, const at::Tensor& places) const;
 
  private:
   struct Block {
     T5SelfAttention attention;
     T5FeedForward feed_forward;
   };
+  // attend(qkv) is all that differs between the two forms.
+  template <class Attend>
+  at::Tensor blocks(at::Tensor x, const Attend& attend) const;
+
   EncoderConfig config_;
   nn::FullHeads heads_;
   double eps_;

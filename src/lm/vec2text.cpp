@@ -1,5 +1,7 @@
 #include "preimage/lm/vec2text.hpp"
 
+#include <cmath>
+
 #include <ATen/ATen.h>
 
 #include "encoder_config.hpp"
@@ -51,18 +53,20 @@ at::Tensor Vec2Text::corrector_inputs(const at::Tensor& embedding, const at::Ten
   const at::NoGradGuard no_grad;
   const auto target = embedding.to(at::kFloat);
   const auto found = config_.ignore_hypothesis ? target : hypothesis.to(at::kFloat);
-  std::vector<int64_t> kept;
-  for (const int64_t id : hypothesis_ids) {
-    if (id != config_.t5.pad_id) kept.push_back(id);
-  }
   const auto embed = [&](const std::vector<int64_t>& ids) {
     return t5_->encoder().embed(at::tensor(ids, at::kLong).to(t5_->device()));
   };
   const auto separator = embed({config_.t5.eos_ids.front()});
-  const auto rows = at::cat({separator, projected(target, transforms_[0]), separator,
-                             projected(found, transforms_[2]), separator,
-                             projected(target - found, transforms_[1]), separator, embed(kept)});
-  return at::layer_norm(rows, {rows.size(1)}, norm_weight_, norm_bias_, kLayerNormEps);
+  auto rows = at::cat(
+      {separator, projected(target, transforms_[0]), separator, projected(found, transforms_[2]),
+       separator, projected(target - found, transforms_[1]), separator, embed(hypothesis_ids)});
+  rows = at::layer_norm(rows, {rows.size(1)}, norm_weight_, norm_bias_, kLayerNormEps);
+  // The mask hides start and padding tokens, which still take a place.
+  const auto first = rows.size(0) - static_cast<int64_t>(hypothesis_ids.size());
+  for (size_t i = 0; i < hypothesis_ids.size(); ++i) {
+    if (hypothesis_ids[i] == config_.t5.pad_id) rows[first + static_cast<int64_t>(i)].fill_(NAN);
+  }
+  return rows;
 }
 
 std::shared_ptr<const Vec2Text> load_vec2text(const std::filesystem::path& folder,

@@ -25,6 +25,11 @@ class Embed : public LineTool {
     engine_.prepare();
     const auto& folder = engine_.options().model;
     encodes_ = lm::is_encoder_folder(folder);
+    if (!encodes_ && engine_.seq2seq().here())
+      throw base::config_error(
+          folder.string() +
+          ": vec2text turns embeddings into text; embed with the folder of its "
+          "embedder");
     if (pooling_ == "pipeline") {
       if (!lm::SentencePipeline::is_described_in(folder))
         throw base::config_error(folder.string() +

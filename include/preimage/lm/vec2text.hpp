@@ -35,8 +35,8 @@ class Vec2Text {
   at::Tensor inversion_inputs(const at::Tensor& embedding) const;
 
   // What the corrector reads: the target, what the present text gives, and the text as it was
-  // generated (start and padding tokens are left out, as its mask hides them)
-  // -> encoder inputs [4 + 3 repeat_tokens + ids, D].
+  // generated -> encoder inputs [4 + 3 repeat_tokens + ids, D]. Rows of start and padding tokens,
+  // which its mask hides, are NaN: generate and beam_search take them as places that nobody sees.
   at::Tensor corrector_inputs(const at::Tensor& embedding, const at::Tensor& hypothesis,
                               const std::vector<int64_t>& hypothesis_ids) const;
 
