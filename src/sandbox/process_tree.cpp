@@ -97,6 +97,7 @@ TreeUse tree_use(pid_t root, int64_t shared_bytes) {
 }
 
 void set_idle_class(pid_t root, bool idle) {
+  if (root <= 0) return;  // it has ended meanwhile; 0 would be this process
   const sched_param parameter{};
   visit_tree(root, [&](pid_t pid) {
     ::sched_setscheduler(pid, idle ? SCHED_IDLE : SCHED_OTHER, &parameter);

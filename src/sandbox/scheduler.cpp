@@ -6,6 +6,7 @@
 #include <cmath>
 #include <csignal>
 
+#include "loop_proof.hpp"
 #include "preimage/base/budget.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -14,8 +15,9 @@
 namespace preimage::sandbox {
 namespace {
 
-constexpr double kTurnCpuS = 0.1;    // CPU time after which a program makes room for another
-constexpr double kTurnWallS = 0.05;  // likewise where it mostly sleeps
+constexpr double kTurnCpuS = 0.05;   // CPU time after which a program makes room for another
+constexpr double kTurnWallS = 0.15;  // likewise by the clock
+constexpr double kProofCpuS = 0.05;  // after which it may be a loop without end
 constexpr double kLookS = 0.05;      // how often a long-lived program is looked at
 constexpr double kPatienceS = 5;     // that a time-out waits for its second run while others come
 constexpr int kTries = 3;            // runs of a program whose sandbox fails
@@ -128,6 +130,26 @@ double Scheduler::waited_s(const Slot& slot) {
   return slot.job().alone && slot.program() > 0 ? run_delay_s(slot.program()) : 0;
 }
 
+// Most loops without end come back to where they were; that is seen in a fraction of the time that
+// it takes to wait for their limit, twice.
+void Scheduler::look_for_loop(Slot& slot) {
+  auto& seen = slot.watch;
+  if (!seen.proof_tried && seen.cpu_s > kProofCpuS && slot.program() > 0 &&
+      proofs_ < options_.workers) {
+    seen.proof_tried = true;
+    seen.proof = start_proof(slot.program());
+    proofs_ += seen.proof > 0;
+  }
+  if (seen.proof <= 0) return;
+  const auto state = proof_state(seen.proof);
+  if (state == Proof::open) return;
+  seen.proof = 0;
+  --proofs_;
+  if (state != Proof::found) return;
+  seen.proved = true;
+  slot.stop(Verdict::timeout, "a loop without end: it comes back to the state in which it was");
+}
+
 void Scheduler::watch(Slot& slot, double now) {
   const double wall = now - slot.started_s();
   if (wall > options_.limits.wall_s && wall - waited_s(slot) > options_.limits.wall_s) {
@@ -138,11 +160,13 @@ void Scheduler::watch(Slot& slot, double now) {
   if (now < slot.watch.next_look_s) return;
   look_at(slot, now);
   auto& seen = slot.watch;
-  const bool sleeps = wall > kTurnWallS && seen.cpu_s < kSleepingShare * wall;
-  if (seen.background || slot.job().alone || (!sleeps && seen.cpu_s < kTurnCpuS)) return;
+  look_for_loop(slot);
+  const bool turn_over = wall > kTurnWallS || seen.cpu_s >= kTurnCpuS;
+  if (slot.job().alone || !turn_over) return;
+  if (!seen.background) --foreground_;
   seen.background = true;
-  --foreground_;
-  if (!sleeps && slot.program() > 0) {
+  const bool computes = seen.cpu_s >= kTurnCpuS && seen.cpu_s >= kSleepingShare * wall;
+  if (computes && seen.proof_tried && seen.proof == 0 && !seen.idle_class && !seen.promoted) {
     set_idle_class(slot.program(), true);
     seen.idle_class = true;
   }
@@ -157,7 +181,7 @@ void Scheduler::promote() {
     if (!slot || slot->idle() || !slot->watch.background) continue;
     if (slot->watch.idle_class) {
       idle.push_back(slot.get());
-    } else if (slot->watch.cpu_s >= kTurnCpuS) {
+    } else if (slot->watch.promoted) {
       --normal;
     }
   }
@@ -167,6 +191,7 @@ void Scheduler::promote() {
     if (normal-- <= 0) break;
     set_idle_class(slot->program(), false);
     slot->watch.idle_class = false;
+    slot->watch.promoted = true;
   }
 }
 
@@ -191,6 +216,10 @@ int Scheduler::step() {
 void Scheduler::ended(Slot& slot) {
   if (!slot.watch.background) --foreground_;
   --running_;
+  if (slot.watch.proof > 0) {  // its process is gone, and so it ends at once
+    ::waitpid(slot.watch.proof, nullptr, 0);
+    --proofs_;
+  }
   auto [job, run] = slot.take();
   if (slot.broken() || slot.programs() >= kSlotPrograms) {
     // It is the slot that calls: it goes in the next step.
@@ -207,7 +236,7 @@ void Scheduler::settle(Job job, Run run) {
     return;
   }
   const bool limit = run.verdict == Verdict::timeout && run.wall_s > 0.5 * options_.limits.cpu_s;
-  if (options_.confirm_timeouts && limit && !job.alone) {
+  if (options_.confirm_timeouts && limit && !run.proved && !job.alone) {
     job.first_verdict = run.verdict;
     job.alone = true;
     if (confirming_.empty()) confirming_since_s_ = base::monotonic_seconds();

@@ -45,6 +45,7 @@ class Scheduler {
   Slot* idle_slot();
   void watch(Slot& slot, double now);
   static double waited_s(const Slot& slot);
+  void look_for_loop(Slot& slot);
   void look_at(Slot& slot, double now);
   void promote();
   void ended(Slot& slot);
@@ -61,6 +62,7 @@ class Scheduler {
   std::deque<Job> confirming_;
   double confirming_since_s_ = 0;
   int running_ = 0, foreground_ = 0;
+  int proofs_ = 0;      // under way: one at a time
   bool alone_ = false;  // the one that runs must have no company
 };
 

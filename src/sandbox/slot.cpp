@@ -281,6 +281,7 @@ Run Slot::conclude() {
   if (stopped_ && !out_of_memory) {
     run.verdict = *stopped_;
     run.detail = stop_detail_;
+    run.proved = watch.proved;
     return run;
   }
   if (broken_ && !out_of_memory) {

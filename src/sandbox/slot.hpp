@@ -28,7 +28,8 @@ struct Job {
 struct Run {
   Verdict verdict = Verdict::infra;
   std::string detail;
-  bool retry = false;  // INFRA that another run may cure
+  bool retry = false;   // INFRA that another run may cure
+  bool proved = false;  // the time-out needs no second run
   double cpu_s = 0, wall_s = 0, rss_mb = 0;
   std::string output;
   base::Json facts = nullptr;
@@ -76,6 +77,10 @@ class Slot {
     double next_look_s = 0;   // monotonic
     bool background = false;  // no longer among those that compute at once
     bool idle_class = false;  // runs only when nobody else wants the processor
+    bool promoted = false;    // and again like the others
+    pid_t proof = 0;          // that looks for a loop without end
+    bool proof_tried = false;
+    bool proved = false;  // that it never ends: no second run would show anything else
   };
   Watch watch;
   // The kernel has killed a process of this run for want of memory.

@@ -264,11 +264,23 @@ TEST_F(Judged, AnObservedProgramGetsFactsAndNeverPass) {
 }
 
 TEST_F(Judged, ATimeOutCountsAfterASecondRunAlone) {
-  const auto record = judge(request("while True: pass\n"));
+  const auto record = judge(request("x = 0\nwhile True: x += 1\n"));
   EXPECT_EQ(record.verdict, Verdict::timeout);
   EXPECT_EQ(record.runs, 2);
   EXPECT_EQ(record.first_verdict, Verdict::timeout);
   EXPECT_GT(record.cpu_s, 0.9);
+}
+
+// Seen by its state, not by the clock; a loop that ends, or that counts, is not taken for one.
+TEST_F(Judged, ALoopThatComesBackToItsStateIsProvedToBeEndless) {
+  const auto record = judge(request("def g(x): return x\ndef f(x):\n    while g(x) == x: pass\n"));
+  EXPECT_EQ(record.verdict, Verdict::timeout);
+  if (record.runs == 1) {
+    EXPECT_THAT(record.detail, HasSubstr("comes back to the state"));
+  }
+  expect(
+      request("def f(x):\n    t = 0\n    for i in range(3_000_000): t = i & 1\n    return x + 1\n"),
+      Verdict::pass);
 }
 
 TEST_F(Judged, ProgramsThatSleepHoldNobodyUp) {

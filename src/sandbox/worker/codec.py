@@ -51,6 +51,8 @@ class Encoder:
     def form(self, value, depth):
         kind = type(value)
         if id(kind) in AS_THEY_ARE:
+            if kind is str and len(value) > MAX_FRAME:  # before a hundred megabytes are made ready to cross
+                raise NotPlain(f"a string of {len(value)} characters")
             return value
         if kind is int:
             return value if -(1 << 63) <= value < 1 << 63 else {"i": hex(value)}
