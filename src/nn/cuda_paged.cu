@@ -57,17 +57,19 @@ __device__ inline float quad_sum(float x) {
   return x + __shfl_xor_sync(~0u, x, 2);
 }
 
-// Copies the new token's key and value of one kv head into its page.
+// One warp copies the new token's key and value of one kv head into its page.
 template <int KEY, int VALUE>
 __device__ void append_token(const DecodeArguments& a, int64_t row, int head, int64_t slot) {
   const __nv_bfloat16* from = a.qkv + row * a.width + a.query_heads * KEY;
-  for (int i = threadIdx.x * 8; i < KEY; i += kWarps * 32 * 8)
+  for (int i = threadIdx.x % 32 * 8; i < KEY; i += 32 * 8)
     *reinterpret_cast<uint4*>(a.keys + (slot * a.kv_heads + head) * KEY + i) =
         *reinterpret_cast<const uint4*>(from + head * KEY + i);
   from += a.kv_heads * KEY;
-  for (int i = threadIdx.x * 8; i < VALUE; i += kWarps * 32 * 8)
+  for (int i = threadIdx.x % 32 * 8; i < VALUE; i += 32 * 8)
     *reinterpret_cast<uint4*>(a.values + (slot * a.kv_heads + head) * VALUE + i) =
         *reinterpret_cast<const uint4*>(from + head * VALUE + i);
+  __threadfence_block();
+  __syncwarp();
 }
 
 // The running softmax of 16 query heads in the fragments of one warp. Thread (g, c) = (lane / 4,
@@ -241,19 +243,19 @@ __global__ void __launch_bounds__(kWarps * 32) decode_kernel(DecodeArguments a) 
   const int first_head = head * a.group + tile * kRows, heads = min(kRows, a.group - tile * kRows);
   const int stop = min(end, begin + static_cast<int>(kDecodeChunk));
   const int32_t* pages = a.pages + row * a.most_pages;
-  if (stop == end) {  // every tile of a group of more than 16 heads writes the same
-    append_token<KEY, VALUE>(
-        a, row, head, static_cast<int64_t>(pages[position / kPage]) * kPage + position % kPage);
-  }
-  __syncthreads();
+  const int warp = threadIdx.x / 32;
+  // Pages go to the warps by their place in the chunk; the number of the next is read ahead.
+  int page = begin / kPage + warp;
+  int64_t next = page * kPage < stop ? pages[page] : 0;
   uint32_t q[KEY / 16][4];
   load_queries<KEY>(a, row, first_head, heads, q);
   WarpState<VALUE> state;
-  const int warp = threadIdx.x / 32;
-  // Pages go to the warps by their place in the chunk.
-  for (int page = begin / kPage + warp; page * kPage < stop; page += kWarps) {
+  for (; page * kPage < stop; page += kWarps) {
+    const int64_t slot = next * kPage;
+    if ((page + kWarps) * kPage < stop) next = pages[page + kWarps];
     if ((page + 1) * kPage <= low) continue;
-    const int64_t slot = static_cast<int64_t>(pages[page]) * kPage;
+    // Every tile of a group of more than 16 heads writes the same.
+    if (page == position / kPage) append_token<KEY, VALUE>(a, row, head, slot + position % kPage);
     attend_page<KEY, VALUE>(a, a.keys + (slot * a.kv_heads + head) * KEY,
                             a.values + (slot * a.kv_heads + head) * VALUE, page * kPage, low, stop,
                             q, state);
