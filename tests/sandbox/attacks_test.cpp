@@ -51,7 +51,7 @@ class Attacks : public testing::Test {
  protected:
   static PoolOptions options() {
     auto options = quick_options();
-    options.limits.cpu_s = 0.5;
+    options.limits.cpu_s = 1;  // touching 512 MB takes a good part of it
     options.limits.wall_s = 8;
     options.limits.memory_mb = 512;
     options.confirm_timeouts = false;
