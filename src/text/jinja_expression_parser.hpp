@@ -10,6 +10,11 @@
 
 namespace preimage::text::jinja {
 
+// The deepest tree of one expression: the interpreter walks it recursively.
+constexpr uint32_t kMaxTreeDepth = 400;
+
+std::string shown(const Token& token);  // for messages
+
 class ExpressionParser {
  public:
   explicit ExpressionParser(std::vector<Token> tokens);

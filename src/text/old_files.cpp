@@ -310,20 +310,37 @@ bool is_tiktoken(const fs::path& path) {
   return printable && head.find(' ') != head.npos;
 }
 
+constexpr const char* kModelNames[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+                                       "tiktoken.model"};
+
+std::vector<fs::path> rank_files(const fs::path& folder) {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".tiktoken") out.push_back(entry.path());
+  }
+  return out;
+}
+
 }  // namespace
 
+bool has_tokenizer(const fs::path& folder) {
+  for (const char* name : {"tokenizer.json", "vocab.txt", "vocab.json"}) {
+    if (fs::exists(folder / name)) return true;
+  }
+  for (const char* name : kModelNames) {
+    if (fs::exists(folder / name)) return true;
+  }
+  return fs::is_directory(folder) && rank_files(folder).size() == 1;
+}
+
 std::unique_ptr<Parts> parts_from_old_files(const fs::path& folder) {
-  Source source{folder, read_if_there(folder / "tokenizer_config.json")};
-  for (const char* name :
-       {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model"}) {
+  const Source source{folder, read_if_there(folder / "tokenizer_config.json")};
+  for (const char* name : kModelNames) {
     const auto path = folder / name;
     if (!fs::exists(path)) continue;
     return is_tiktoken(path) ? from_tiktoken(source, path) : from_sentencepiece(source, path);
   }
-  std::vector<fs::path> ranked;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".tiktoken") ranked.push_back(entry.path());
-  }
+  const auto ranked = rank_files(folder);
   if (ranked.size() == 1) return from_tiktoken(source, ranked[0]);
   if (fs::exists(folder / "vocab.txt")) return from_vocab_txt(source, folder / "vocab.txt");
   if (fs::exists(folder / "vocab.json")) return from_vocab_json(source, folder / "vocab.json");

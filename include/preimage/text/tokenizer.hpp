@@ -67,6 +67,8 @@ class Tokenizer {
 // and, where present, tokenizer_config.json, special_tokens_map.json, generation_config.json.
 // ExitCode::bad_data: file, key, what was found, what is supported.
 Tokenizer load_tokenizer(const std::filesystem::path& folder);
+// Whether the folder has one of these files.
+bool has_tokenizer(const std::filesystem::path& folder);
 
 // From the text of a tokenizer.json; `place` starts every message.
 Tokenizer parse_tokenizer(std::string_view json, const std::string& place);
