@@ -26,10 +26,10 @@ void Engine::prepare() {
   } else {
     config_ = lm::read_model_config(options_.model);
   }
-  if (!std::filesystem::exists(options_.model / "tokenizer.json")) return;
+  if (!text::has_tokenizer(options_.model)) return;
   tokenizer_ = text::load_tokenizer(options_.model);
   if (tokenizer_->id_limit() > config_.vocab_size) {
-    throw base::data_error(base::str(options_.model.string(), ": tokenizer.json has ids up to ",
+    throw base::data_error(base::str(options_.model.string(), ": its tokenizer has ids up to ",
                                      tokenizer_->id_limit() - 1, ", config.json says vocab_size ",
                                      config_.vocab_size, "; they belong to different models"));
   }
@@ -68,7 +68,7 @@ std::optional<std::vector<int64_t>> Engine::tokens(const base::JsonNode& line,
   const auto& words = given_text->string();
   if (!tokenizer_)
     given_text->fail(base::str("is text, but ", options_.model.string(),
-                               " has no tokenizer.json; give \"", ids, "\""));
+                               " has no tokenizer; give \"", ids, "\""));
   return tokenizer_->encode(words, {.add_special = add_special});
 }
 
@@ -102,9 +102,9 @@ at::Tensor Engine::soft_prompt(const base::JsonNode& line) const {
 
 void refuse_messages(const base::JsonNode& line) {
   if (!line.find("messages")) return;
-  throw base::config_error(
-      line.place() +
-      ": \"messages\": chat templates are not supported yet; write the prompt out as text");
+  throw base::config_error(line.place() +
+                           ": \"messages\" are of generate and tokenize; write the prompt out as "
+                           "text, or as \"prompt_ids\"");
 }
 
 }  // namespace preimage::tools

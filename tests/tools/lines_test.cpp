@@ -132,7 +132,7 @@ TEST(Lines, AModelWithoutATokenizer) {
   const auto tool = make_generate({.model = kFixtures + "qwen2_tied"});
   EXPECT_EQ(refusal(*tool, R"({"prompt_ids":[5]})"), "");
   EXPECT_THAT(refusal(*tool, R"({"prompt":"a"})"),
-              HasSubstr("has no tokenizer.json; give \"prompt_ids\""));
+              HasSubstr("has no tokenizer; give \"prompt_ids\""));
   EXPECT_THAT(refusal(*tool, R"({"prompt_ids":[5],"stop":["a"]})"), HasSubstr("give \"stop_ids\""));
 }
 
