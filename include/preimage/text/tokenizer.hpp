@@ -62,10 +62,10 @@ class Tokenizer {
   std::unique_ptr<const Parts> parts_;
 };
 
-// Reads tokenizer.json of a checkpoint folder (at most 200 MB); where there is none, tokenizer.model
-// or spiece.model (SentencePiece), a tiktoken file, vocab.txt (BERT), or vocab.json and merges.txt;
-// and, where present, tokenizer_config.json, special_tokens_map.json, generation_config.json.
-// ExitCode::bad_data: file, key, what was found, what is supported.
+// Reads tokenizer.json of a checkpoint folder (at most 200 MB); where there is none,
+// tokenizer.model or spiece.model (SentencePiece), a tiktoken file, vocab.txt (BERT), or vocab.json
+// and merges.txt; and, where present, tokenizer_config.json, special_tokens_map.json,
+// generation_config.json. ExitCode::bad_data: file, key, what was found, what is supported.
 Tokenizer load_tokenizer(const std::filesystem::path& folder);
 // Whether the folder has one of these files.
 bool has_tokenizer(const std::filesystem::path& folder);
