@@ -67,6 +67,12 @@ void ModelConfig::fields(base::Fields& f) {
   f.add("dtype", dtype,
         {.help = "type of the weights; content vectors, Adam's state and losses are float32 always",
          .choices = {"float32", "bfloat16"}});
+  f.add("weights", weights,
+        {.help = "how the matrices are held: decoded to dtype; stored as in the checkpoint (MXFP4, "
+                 "FP8, int4); int8 or fp8 on load",
+         .choices = {"decoded", "stored", "int8", "fp8"}});
+  f.add("adapter", adapter,
+        {.help = "folder of a LoRA adapter in PEFT's layout, merged on load; empty: none"});
 }
 
 void DataConfig::fields(base::Fields& f) {

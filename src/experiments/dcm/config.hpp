@@ -16,6 +16,8 @@ namespace preimage::dcm {
 struct ModelConfig {
   std::string dir;
   std::string dtype = "float32";
+  std::string weights = "decoded";
+  std::string adapter;
   void fields(base::Fields& f);
 };
 

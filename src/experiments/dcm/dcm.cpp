@@ -26,12 +26,19 @@ std::vector<std::string> files_of(const fs::path& folder) {
   return out;
 }
 
+lm::LoadOptions load_options(const ModelConfig& config, at::Device device) {
+  return {.dtype = config.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
+          .device = device,
+          .weights = lm::parse_weight_format(config.weights),
+          .adapter = config.adapter};
+}
+
 // Operations of one evaluation with its gradient to the inputs (dcm.md section 13, by the same
 // count): 4 N a position, 4 V d a predicted token, 12 L heads head_dim T^2 a sequence.
 double flop_of_step(const lm::ModelConfig& m, double positions, double predicted, double squares) {
   const auto embedding = static_cast<double>(m.vocab_size * m.hidden_size);
   const double linear =
-      static_cast<double>(m.parameters()) - embedding * (m.tied_embeddings ? 1 : 2);
+      static_cast<double>(m.active_parameters()) - embedding * (m.tied_embeddings ? 1 : 2);
   return 4 * linear * positions + 4 * embedding * predicted +
          12 * static_cast<double>(m.layers * m.query_heads * m.head_dim) * squares;
 }
@@ -47,6 +54,10 @@ base::ConfigErrors Dcm::check() {
 
 std::vector<std::string> Dcm::identity_files() const {
   auto files = files_of(config_.model.dir);
+  if (!config_.model.adapter.empty()) {
+    const auto adapter = files_of(config_.model.adapter);
+    files.insert(files.end(), adapter.begin(), adapter.end());
+  }
   if (fs::is_directory(config_.data.path)) {
     const auto data = files_of(config_.data.path);
     files.insert(files.end(), data.begin(), data.end());
@@ -98,8 +109,9 @@ run::Estimate Dcm::estimate() {
       model.layers *
       (4 * model.hidden_size + (model.query_heads + 2 * model.kv_heads) * model.head_dim * 2 +
        3 * model.intermediate_size));
-  const auto dtype = config_.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  out.bytes_per_worker = lm::weight_bytes(model, {dtype, at::kCPU}) +
+  // Large models run on a GPU, and in bfloat16; the CPU also keeps its kernels' copies.
+  const at::Device device = config_.model.dtype == "bfloat16" ? at::kCUDA : at::kCPU;
+  out.bytes_per_worker = lm::weight_bytes(model, load_options(config_.model, device)) +
                          element * per_position * static_cast<double>(config_.batch_tokens);
   out.notes = config_.notes();
   if (config_.restart_policy == "failures")
@@ -113,8 +125,7 @@ std::unique_ptr<run::Search> Dcm::make_search(run::Context& context) {
   auto tokenizer = text::load_tokenizer(config_.model.dir);
   auto vocabulary = make_vocabulary(config_, tokenizer, model_config);
   auto pairs = load_pairs(config_, tokenizer, vocabulary, model_config);
-  const auto dtype = config_.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  auto model = lm::load_model(config_.model.dir, {dtype, context.device()});
+  auto model = lm::load_model(config_.model.dir, load_options(config_.model, context.device()));
   auto statistics = table_statistics(*model);
   const auto ids = at::tensor({vocabulary.mode_question, vocabulary.mode_answer}, at::kLong)
                        .to(context.device());

@@ -31,7 +31,7 @@ TEST(DcmConfig, DefaultsAreThePlans) {
   DcmConfig config;
   const auto all = base::to_json(base::fields_of(config));
   const auto expected = base::parse_json(R"({
-    "model": {"dir": "", "dtype": "float32"},
+    "model": {"dir": "", "dtype": "float32", "weights": "decoded", "adapter": ""},
     "data": {"kind": "squad", "path": "", "count": 100, "seed": 42, "one_per_group": true,
       "max_question_tokens": 0, "max_answer_tokens": 0},
     "stages": ["single", "joint", "spot"], "k": 32, "mode_question": "Q",
