@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Sets up, configures and builds one preset: scripts/build.sh [PRESET [cmake option...]]
+# Sets up, configures and builds one preset: scripts/build.sh [PRESET [--target NAME] [cmake option...]]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=${1:-release}
 shift || true
+target=()
+if [[ ${1:-} == --target ]]; then
+  target=(--target "${2:?build: --target needs a name}")
+  shift 2
+fi
 
 setup=()
 [[ $preset != cuda ]] || setup=(--cuda)
@@ -17,4 +22,4 @@ if [[ -z ${CUDACXX:-} && -x ${wheel_nvcc[0]} ]]; then
 fi
 
 cmake --preset "$preset" "$@"
-cmake --build --preset "$preset"
+cmake --build --preset "$preset" ${target[@]+"${target[@]}"}

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 out=out/quick-dcm
 
-scripts/build.sh release
+scripts/build.sh release --target preimage
 . scripts/env.sh
 mpirun -n 2 build/release/preimage run jobs/quick/dcm.json --out "$out" --resume
 .venv/bin/python analysis/report.py "$out"

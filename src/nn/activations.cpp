@@ -23,6 +23,7 @@ at::Tensor gelu_gradient(const at::Tensor& dy, const at::Tensor& x) {
   auto to = dx.view(-1);
   const int64_t blocks = (x.numel() + kGrain - 1) / kGrain;
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    const at::NoGradGuard no_grad;  // of each thread; a pool's threads have gradients on
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * kGrain, count = std::min(kGrain, x.numel() - first);
       auto out = to.narrow(0, first, count);
