@@ -227,8 +227,8 @@ void allow_descriptors(const Context& context) {
 void allow_processes(const Context& context) {
   constexpr uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-  checked(seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaces, 0)),
+  const scmp_arg_cmp no_namespace = {0, SCMP_CMP_MASKED_EQ, kNamespaces, 0};
+  checked(seccomp_rule_add_array(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &no_namespace),
           "clone");
   for (const char* name : {"fork", "vfork"}) allow(context, name);
   // A daemon may think it has a session of its own; with one, the scheduler would give it as much

@@ -96,7 +96,9 @@ std::map<std::string, std::string> named_tokens(const Source& source) {
 // Adds special tokens that a configuration names and no list has.
 void add_named(std::vector<AddedToken>& tokens, const Parts& parts, const Source& source) {
   for (const auto& [name, content] : named_tokens(source)) {
-    const auto known = [&](const AddedToken& token) { return token.content == content; };
+    const auto known = [&, &content = content](const AddedToken& token) {
+      return token.content == content;
+    };
     const auto it = parts.model->vocabulary().find(content);
     if (it == parts.model->vocabulary().end() || std::any_of(tokens.begin(), tokens.end(), known)) {
       continue;
