@@ -18,19 +18,23 @@ struct ToolArguments {
 using Arguments = std::shared_ptr<ToolArguments>;
 using MakeTool = std::unique_ptr<tools::LineTool> (*)(const ToolArguments&);
 
+// What all tools over JSON Lines have. CLI11 keeps references to the three.
+void add_files(CLI::App& command, std::string& in, std::string& out, std::string& on_bad_line) {
+  command.add_option("--in", in, "JSON Lines to read; -: standard input")->capture_default_str();
+  command.add_option("--out", out, "JSON Lines to write; -: standard output")
+      ->capture_default_str();
+  command
+      .add_option("--on-bad-line", on_bad_line,
+                  "error: stop before anything runs; skip: leave out and count")
+      ->check(CLI::IsMember({"error", "skip"}))
+      ->capture_default_str();
+}
+
 Arguments add_tool(CLI::App* command, Program& program, MakeTool make) {
   auto arguments = std::make_shared<ToolArguments>();
   auto& lines = arguments->lines;
   command->add_option("--model", arguments->engine.model, "checkpoint folder")->required();
-  command->add_option("--in", lines.in, "JSON Lines to read; -: standard input")
-      ->capture_default_str();
-  command->add_option("--out", lines.out, "JSON Lines to write; -: standard output")
-      ->capture_default_str();
-  command
-      ->add_option("--on-bad-line", arguments->on_bad_line,
-                   "error: stop before anything runs; skip: leave out and count")
-      ->check(CLI::IsMember({"error", "skip"}))
-      ->capture_default_str();
+  add_files(*command, lines.in, lines.out, arguments->on_bad_line);
   command
       ->add_option("--threads", lines.threads,
                    "threads of a rank; 0: the host's cores divided among its ranks")
@@ -104,15 +108,7 @@ void add_judge_command(CLI::App& app, Program& program) {
       app.add_subcommand("judge", "run programs that nobody trusts against their tests");
   const auto arguments = std::make_shared<JudgeArguments>();
   auto& options = arguments->options;
-  command->add_option("--in", options.in, "JSON Lines to read; -: standard input")
-      ->capture_default_str();
-  command->add_option("--out", options.out, "JSON Lines to write; -: standard output")
-      ->capture_default_str();
-  command
-      ->add_option("--on-bad-line", arguments->on_bad_line,
-                   "error: stop before anything runs; skip: leave out and count")
-      ->check(CLI::IsMember({"error", "skip"}))
-      ->capture_default_str();
+  add_files(*command, options.in, options.out, arguments->on_bad_line);
   command
       ->add_option("--level", arguments->level,
                    "full: a uid for each slot (needs root); user: an unprivileged user namespace")
@@ -136,7 +132,7 @@ void add_judge_command(CLI::App& app, Program& program) {
 void add_tool_commands(CLI::App& app, Program& program) {
   add_judge_command(app, program);
   auto* generate =
-      app.add_subcommand("generate", "continue prompts (greedy), also from stored soft prompts");
+      app.add_subcommand("generate", "continue prompts, also from stored soft prompts");
   add_engine_options(*generate, *add_tool(generate, program, [](const ToolArguments& a) {
     return tools::make_generate(a.engine);
   }));

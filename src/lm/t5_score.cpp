@@ -92,15 +92,10 @@ std::vector<Score> score(const T5Model& model, const std::vector<ScoreRequest>& 
   }
   const at::NoGradGuard no_grad;
   std::vector<Score> scores(requests.size());
-  const auto count = static_cast<int64_t>(requests.size());
-  for (int64_t begin = 0; begin < count;) {
-    int64_t end = begin, tokens = 0;
-    do {
-      tokens += read_tokens(requests[end++]);
-    } while (end < count && tokens + read_tokens(requests[end]) <= options.batch_tokens);
-    score_batch(model, requests, {begin, end}, options, scores);
-    begin = end;
-  }
+  std::vector<int64_t> tokens;
+  for (const auto& request : requests) tokens.push_back(read_tokens(request));
+  for (const auto& range : token_batches(tokens, options.batch_tokens))
+    score_batch(model, requests, range, options, scores);
   return scores;
 }
 

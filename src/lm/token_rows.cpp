@@ -57,6 +57,21 @@ at::Tensor packed_embeddings(const Model& model, const std::vector<SequenceView>
   return at::cat(parts);
 }
 
+std::vector<std::pair<int64_t, int64_t>> token_batches(const std::vector<int64_t>& tokens,
+                                                       int64_t most) {
+  std::vector<std::pair<int64_t, int64_t>> batches;
+  const auto count = static_cast<int64_t>(tokens.size());
+  for (int64_t begin = 0; begin < count;) {
+    int64_t end = begin, sum = 0;
+    do {
+      sum += tokens[end++];
+    } while (end < count && sum + tokens[end] <= most);
+    batches.emplace_back(begin, end);
+    begin = end;
+  }
+  return batches;
+}
+
 at::Tensor row_logits(const Model& model, const at::Tensor& hidden) {
   return nn::linear(hidden, model.head()).to(at::kFloat);
 }

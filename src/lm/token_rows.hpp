@@ -30,6 +30,11 @@ void require_sequence(const ModelConfig& config, const SequenceView& sequence, i
 // [tokens, d] in the model's dtype, sequences end to end.
 at::Tensor packed_embeddings(const Model& model, const std::vector<SequenceView>& sequences);
 
+// Neighbours [begin, end) that go through a model together: as many as hold at most `most` tokens,
+// and at least one.
+std::vector<std::pair<int64_t, int64_t>> token_batches(const std::vector<int64_t>& tokens,
+                                                       int64_t most);
+
 // Logits of hidden rows [n, d], as float32 [n, V]: computed in the model's dtype, as the published
 // models are. Each row on its own.
 at::Tensor row_logits(const Model& model, const at::Tensor& hidden);
