@@ -76,28 +76,36 @@ std::optional<std::vector<int64_t>> Engine::prompt_tokens(const base::JsonNode& 
   return tokens(line, "prompt", "prompt_ids", options_.add_special || seq2seq_.here());
 }
 
-at::Tensor Engine::soft_prompt(const base::JsonNode& line) const {
-  const auto given = line.find("soft_prompt");
-  if (!given) return {};
+at::Tensor Engine::stored_vectors(const base::JsonNode& reference) const {
   store::TensorValues stored;
   try {
     const std::scoped_lock lock(store_mutex_);
-    stored = store::read_tensor(store::parse_tensor_reference(given->string()));
+    stored = store::read_tensor(store::parse_tensor_reference(reference.string()));
   } catch (const base::Error& error) {
     if (error.code() != base::ExitCode::bad_data) throw;
-    given->fail(error.what());
+    reference.fail(error.what());
   }
   if (stored.shape.size() == 1) stored.shape.insert(stored.shape.begin(), 1);
   if (stored.shape.size() != 2 || stored.shape[0] == 0 || stored.shape[1] != config_.hidden_size) {
     std::vector<std::string> sizes;
     for (const int64_t size : stored.shape) sizes.push_back(std::to_string(size));
-    given->fail(base::str("found a tensor [", base::join(sizes, ", "), "], expected [tokens, ",
-                          config_.hidden_size, "]; name one row, as in F.h5:dcm/embeddings[0]"));
+    reference.fail(base::str("found a tensor [", base::join(sizes, ", "), "], expected [tokens, ",
+                             config_.hidden_size, "]; name one row, as in F.h5:dcm/embeddings[0]"));
   }
   for (const float value : stored.values) {
-    if (!std::isfinite(value)) given->fail("holds numbers that are not finite");
+    if (!std::isfinite(value)) reference.fail("holds numbers that are not finite");
   }
   return at::tensor(stored.values, at::kFloat).view({stored.shape[0], stored.shape[1]});
+}
+
+at::Tensor Engine::soft_prompt(const base::JsonNode& line) const {
+  const auto given = line.find("soft_prompt");
+  if (!given) return {};
+  if (!given->json().is_array()) return stored_vectors(*given);
+  std::vector<at::Tensor> parts;
+  for (size_t i = 0; i < given->size(); ++i) parts.push_back(stored_vectors(given->at(i)));
+  if (parts.empty()) given->fail("is an empty list, expected references to stored vectors");
+  return at::cat(parts);
 }
 
 void refuse_messages(const base::JsonNode& line) {

@@ -48,11 +48,13 @@ class Engine {
   // The tokens of `prompt` or `prompt_ids`; around a text that an encoder reads stand the special
   // tokens that it was trained with. Thread-safe.
   std::optional<std::vector<int64_t>> prompt_tokens(const base::JsonNode& line) const;
-  // A stored soft prompt [K, d] from "F.h5:dataset[row]", or undefined without the field.
-  // Thread-safe.
+  // A stored soft prompt [K, d] from "F.h5:dataset[row]" or from a list of such references, one
+  // behind the other; undefined without the field. Thread-safe.
   at::Tensor soft_prompt(const base::JsonNode& line) const;
 
  private:
+  at::Tensor stored_vectors(const base::JsonNode& reference) const;
+
   EngineOptions options_;
   lm::ModelConfig config_;
   Seq2Seq seq2seq_;
