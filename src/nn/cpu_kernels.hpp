@@ -31,10 +31,11 @@ inline constexpr int64_t kKeyBlock = 16;
 // (from 0 without a window) to its position.
 struct AttentionTile {
   const float* q;      // row i, head g: q[i * q_row + g * head_dim]
-  const float *k, *v;  // of key row r: k[r * k_row], v[r * v_row]
-  const int32_t*
-      pages;  // key j is row pages[j / kKeyBlock] * kKeyBlock + j % kKeyBlock; null: row j
-  int64_t q_row, k_row, v_row;
+  const float *k, *v;  // of key j: k[j * k_row + d], v[j * v_row + d]; with pages
+  // k[pages[j / kKeyBlock] * k_page + d * kKeyBlock + j % kKeyBlock] and
+  // v[(pages[j / kKeyBlock] * kKeyBlock + j % kKeyBlock) * v_row + d].
+  const int32_t* pages;  // or null
+  int64_t q_row, k_row, k_page, v_row;
   int64_t queries, first_position, group, head_dim, value_dim;
   int64_t window;  // 0: none
   float scale;

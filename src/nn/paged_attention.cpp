@@ -31,15 +31,33 @@ at::Tensor kernel_attention(const at::Tensor& qkv, const HeadLayout& heads, cons
     auto tile = packed_tile(qkv.const_data_ptr<float>(), heads, first, sequence.fresh, head);
     tile.first_position = sequence.cached;
     tile.pages = sequence.pages.data();
-    tile.k = cache.keys.const_data_ptr<float>() + head * heads.head_dim;
+    tile.k = cache.keys.const_data_ptr<float>() + head * heads.head_dim * kPageTokens;
     tile.v = cache.values.const_data_ptr<float>() + head * heads.value_size();
-    tile.k_row = cache.keys.size(2), tile.v_row = cache.values.size(2);
+    tile.k_page = cache.keys.stride(0), tile.v_row = cache.values.size(2);
     set_output(tile, heads, out.data_ptr<float>(), nullptr, first, head);
     tile.scratch = scratch;
     cpu_kernels().attention(tile);
   };
   for_heads(heads, fresh.sequences(), context.position_limit(), body);
   return out;
+}
+
+// Writes the fresh keys and values of float32 rows into their pages: keys by feature.
+void append_by_feature(const at::Tensor& qkv, const HeadLayout& heads, const LayerCache& cache,
+                       const at::Tensor& slots) {
+  const int64_t key_width = cache.keys.size(1), value_width = cache.values.size(2);
+  const float* rows = qkv.const_data_ptr<float>() + heads.query_heads * heads.head_dim;
+  const int64_t* slot = slots.const_data_ptr<int64_t>();
+  float *keys = cache.keys.data_ptr<float>(), *values = cache.values.data_ptr<float>();
+  at::parallel_for(0, qkv.size(0), kPageTokens, [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      const float* row = rows + token * heads.width();
+      float* key =
+          keys + slot[token] / kPageTokens * key_width * kPageTokens + slot[token] % kPageTokens;
+      for (int64_t d = 0; d < key_width; ++d) key[d * kPageTokens] = row[d];
+      std::copy_n(row + key_width, value_width, values + slot[token] * value_width);
+    }
+  });
 }
 
 at::Tensor plain_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
@@ -91,8 +109,10 @@ KvCache make_kv_cache(const std::vector<HeadLayout>& layers, int64_t pages, at::
   KvCache cache{{}, pages};
   const auto options = at::device(device).dtype(cache_dtype(dtype, device));
   for (const auto& heads : layers) {
+    const int64_t width = heads.kv_heads * heads.head_dim;
     cache.layers.push_back(
-        {at::empty({pages, kPageTokens, heads.kv_heads * heads.head_dim}, options),
+        {device.is_cpu() ? at::empty({pages, width, kPageTokens}, options)
+                         : at::empty({pages, kPageTokens, width}, options),
          at::empty({pages, kPageTokens, heads.kv_heads * heads.value_size()}, options)});
   }
   return cache;
@@ -144,11 +164,12 @@ at::Tensor PagedAttention::attend(int64_t layer, const at::Tensor& qkv,
   const auto& cache = cache_.layers[static_cast<size_t>(layer)];
   if (kHasCuda && qkv.scalar_type() == at::kBFloat16 && cuda_attention_supports(qkv, heads))
     return cuda_paged_attention(qkv, heads, cache, *this);
-  append(cache, qkv, heads);
   if (qkv.is_cpu()) {
     const auto wide = qkv.to(at::kFloat).contiguous();
+    append_by_feature(wide, heads, cache, slots_);
     return kernel_attention(wide, heads, cache, *this).to(qkv.scalar_type());
   }
+  append(cache, qkv, heads);
   return plain_paged_attention(qkv, heads, cache, *this);
 }
 

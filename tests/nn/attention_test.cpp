@@ -127,8 +127,12 @@ TEST(Attention, EveryInstructionSetGivesTheSameBits) {
   const int64_t tokens = 75;
   const auto qkv = random_tensor({tokens, 3 * 72}, "qkv");
   const auto sinks = random_tensor({1}, "sinks");
-  std::vector<int32_t> pages(8);
+  std::vector<int32_t> pages(5);
   std::iota(pages.begin(), pages.end(), 0);
+  const auto keys = at::constant_pad_nd(qkv.narrow(1, 72, 72), {0, 0, 0, 5})
+                        .view({5, kPageTokens, 72})
+                        .transpose(1, 2)
+                        .contiguous();
   std::vector<at::Tensor> first;
   for (const auto* const* table = all_cpu_kernels(); *table; ++table) {
     std::vector<at::Tensor> out = {at::zeros({tokens, 72}), at::zeros({tokens, 1}),
@@ -136,7 +140,8 @@ TEST(Attention, EveryInstructionSetGivesTheSameBits) {
     auto scratch = at::empty({attention_scratch(tokens, 1, 72)});
     const float* data = qkv.const_data_ptr<float>();
     AttentionTile tile{};
-    tile.q = data, tile.k = data + 72, tile.v = data + 144, tile.pages = pages.data();
+    tile.q = data, tile.k = keys.const_data_ptr<float>(), tile.v = data + 144;
+    tile.pages = pages.data(), tile.k_page = keys.stride(0);
     tile.q_row = tile.k_row = tile.v_row = 3 * 72;
     tile.queries = tokens, tile.group = 1, tile.head_dim = tile.value_dim = 72, tile.window = 30;
     tile.scale = 0.1f, tile.sinks = sinks.const_data_ptr<float>();
@@ -145,7 +150,7 @@ TEST(Attention, EveryInstructionSetGivesTheSameBits) {
     tile.scratch = scratch.data_ptr<float>();
     (*table)->attention(tile);
     float* grads = out[2].data_ptr<float>();
-    tile.pages = nullptr;
+    tile.pages = nullptr, tile.k = data + 72;
     (*table)->attention_backward({tile, data, grads, grads + 72, grads + 144});
     if (first.empty()) first = out;
     for (size_t i = 0; i < out.size(); ++i)

@@ -12,7 +12,8 @@ namespace preimage::nn {
 // Tokens of one page; also the block in which the CPU kernel sums keys.
 inline constexpr int64_t kPageTokens = 16;
 
-// [pages, kPageTokens, kv_heads * head_dim] and [pages, kPageTokens, kv_heads * value_size].
+// [pages, kPageTokens, kv_heads * head_dim] and [pages, kPageTokens, kv_heads * value_size]; on the
+// CPU keys [pages, kv_heads * head_dim, kPageTokens], as its kernel reads them.
 struct LayerCache {
   at::Tensor keys, values;
 };
