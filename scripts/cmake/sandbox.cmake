@@ -2,7 +2,7 @@
 function(preimage_sandbox)
   set(folder "${CMAKE_SOURCE_DIR}/src/sandbox/worker")
   set(entries "")
-  foreach(name codec candidate judge zygote)
+  foreach(name codec candidate remote judge zygote)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/${name}.py")
     file(READ "${folder}/${name}.py" text)
     string(APPEND entries "    {\"${name}.py\", R\"PREIMAGE(${text})PREIMAGE\"},\n")

@@ -5,6 +5,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -171,7 +172,6 @@ const std::vector<const char*> kAllowed = {"access",
                                            "statx",
                                            "symlink",
                                            "symlinkat",
-                                           "sync",
                                            "sysinfo",
                                            "tee",
                                            "tgkill",
@@ -234,6 +234,19 @@ void allow_processes(const Context& context) {
   // A daemon may think it has a session of its own; with one, the scheduler would give it as much
   // as all the others together (autogroups).
   checked(seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(0), SCMP_SYS(setsid), 0), "setsid");
+  // Nothing here is worth writing to a disk, and the host's disks are no business of a program's.
+  checked(seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(0), SCMP_SYS(sync), 0), "sync");
+}
+
+// Two ends that only their maker holds, as asyncio and multiprocessing want them; no other socket
+// can be made, so nothing else can be reached.
+void allow_socket_pairs(const Context& context) {
+  constexpr uint64_t kType = ~uint64_t{SOCK_NONBLOCK | SOCK_CLOEXEC};
+  const scmp_arg_cmp pair[] = {{0, SCMP_CMP_EQ, AF_UNIX, 0},
+                               {1, SCMP_CMP_MASKED_EQ, kType, SOCK_STREAM}};
+  checked(seccomp_rule_add_array(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2, pair),
+          "socketpair");
+  for (const char* name : {"recvfrom", "sendto", "shutdown"}) allow(context, name);
 }
 
 }  // namespace
@@ -250,6 +263,7 @@ Descriptor compile_filter(Role role) {
   checked(seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");
   if (role == Role::candidate) {
     allow_processes(context);
+    allow_socket_pairs(context);
   } else {  // its socket to the supervisor; it has no other, and can make none
     for (const char* name : {"recvmsg", "sendmsg", "sendto"}) allow(context, name);
   }

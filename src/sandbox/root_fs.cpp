@@ -77,7 +77,8 @@ void enter_root(const RootOptions& options) {
   bind_libraries();
   bind_python(options.python);
   for (const char* name : {"null", "zero", "full", "random", "urandom"}) {
-    bind(fs::path("/dev") / name, kSite / "dev" / name, MS_NOSUID | MS_NOEXEC);
+    // Read-only, they can still be written to; their times and rights, which all share, cannot.
+    bind(fs::path("/dev") / name, kSite / "dev" / name, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
   }
   if (fs::exists("/usr/bin/true")) {
     bind("/usr/bin/true", kSite / "usr/bin/true");

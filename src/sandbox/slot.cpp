@@ -54,8 +54,8 @@ std::string random_tag(const Job& job) {
 }
 
 // RLIMIT_CPU counts whole seconds of one process: a net below the supervisor's own limit.
-std::string message_for(const Job& job, const Limits& limits) {
-  const Json message = {{"job", job.ticket}, {"cpu_s", static_cast<int64_t>(limits.cpu_s) + 2}};
+std::string message_for(int run, const Limits& limits) {
+  const Json message = {{"job", run}, {"cpu_s", static_cast<int64_t>(limits.cpu_s) + 2}};
   return message.dump();
 }
 
@@ -114,7 +114,7 @@ void Slot::start(Job job) {
   const bool judged = !job_->request.observe;
   const auto program = memory_file(candidate_job(*job_, tag).dump());
   started_s_ = base::monotonic_seconds();
-  const auto message = message_for(*job_, *options_.limits);
+  const auto message = message_for(programs_, *options_.limits);
   bool sent =
       send_packet(candidate_.control.get(), message,
                   {program.get(), requests.first.get(), replies.second.get(), output.second.get()});
@@ -140,7 +140,8 @@ void Slot::kill(Side& side) {
   if (&side == &candidate_) {
     send_packet(side.control.get(), "{\"kill\": true}");
   } else if (side.judge) {
-    ::syscall(SYS_pidfd_send_signal, side.judge.get(), SIGKILL, nullptr, 0);
+    judge_killed_ = ::syscall(SYS_pidfd_send_signal, side.judge.get(), SIGKILL, nullptr, 0) == 0 ||
+                    judge_killed_;
   }
 }
 
@@ -171,13 +172,21 @@ void Slot::hear(Side& side) {
       side.judge = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, packet.pid, 0)));
       if (stopped_) kill(side);  // it was to end before it began
     } else if (message.contains("died")) {
-      side.running = false;
-      kill(candidate_);
+      hear_died(message.at("died"));
     } else if (message.contains("ended")) {
-      hear_ended(side, message);
+      // Killed while it said so, it is over when it has died: its death must not meet the next run.
+      const bool waits = &side == &judge_ && judge_killed_;
+      if (!waits && message.at("ended") == programs_) hear_ended(side, message);
     }
   }
   finish_when_over();
+}
+
+void Slot::hear_died(int status) {
+  if (status == 0 && !judge_killed_) return;  // by itself, after it had ended its last run
+  judge_killed_ = false;
+  judge_.running = false;
+  kill(candidate_);
 }
 
 void Slot::hear_ended(Side& side, const Json& message) {

@@ -97,6 +97,7 @@ class Slot {
   void close_run();
   void hear(Side& side);
   void hear_ended(Side& side, const base::Json& message);
+  void hear_died(int status);
   void hear_output();
   void hear_verdict();
   void kill(Side& side);
@@ -115,6 +116,7 @@ class Slot {
   pid_t program_ = 0;
   double started_s_ = 0;
   bool decided_ = false;
+  bool judge_killed_ = false;  // its death has not been heard of yet
   double must_end_s_ = INFINITY;
   std::optional<Verdict> stopped_;
   std::string stop_detail_;

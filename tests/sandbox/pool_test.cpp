@@ -152,6 +152,9 @@ TEST_F(Judged, AFunctionNamedAsABuiltin) {
   expect(asserting("def sum(a, b): return a * b\n", {"assert sum(10, 15) == 150"}), Verdict::pass);
   expect(asserting("def len(x): return 3\ndef f(x): return []\n", {"assert len(f(1)) == 3"}),
          Verdict::wrong);
+  expect(asserting("def all(x): return True\ndef f(x): return x\n",
+                   {"assert all(map(f, [0, 1]))", "assert f(1)"}),
+         Verdict::wrong);
 }
 
 Request human_eval(const std::string& program, const std::string& check) {
@@ -232,6 +235,61 @@ TEST_F(Judged, OddSources) {
   expect(testing_one("def f(x): return x\n", "(open,)", "1"), Verdict::infra, "args_py");
 }
 
+// What ordinary programs do, and walls or pipes might forbid.
+TEST_F(Judged, OrdinaryProgramsPass) {
+  const std::string f = "def f(x): return x + 1\n";
+  for (const auto& program : {
+           // As deep as in an interpreter of its own, and deeper where it asks for it.
+           "def g(n): return 0 if n == 0 else 1 + g(n - 1)\nassert g(994) == 994\n" + f,
+           "import sys\nsys.setrecursionlimit(10000)\n"
+           "def g(n): return 0 if n == 0 else 1 + g(n - 1)\nassert g(5000) == 5000\n" +
+               f,
+           "import sys, threading\nsys.setrecursionlimit(10**6)\nthreading.stack_size(1 << 27)\n"
+           "def g(n): return 0 if n == 0 else 1 + g(n - 1)\n"
+           "t = threading.Thread(target=g, args=(50000,))\nt.start()\nt.join()\n" +
+               f,
+           std::string("import asyncio\nasync def g(x):\n    await asyncio.sleep(0.001)\n"
+                       "    return x + 1\ndef f(x): return asyncio.run(g(x))\n"),
+           std::string("from concurrent.futures import ThreadPoolExecutor\ndef f(x):\n"
+                       "    with ThreadPoolExecutor(4) as p: return sum(p.map(abs, [x, 1]))\n"),
+           std::string("import multiprocessing as mp\ndef f(x):\n    a, b = mp.Pipe()\n"
+                       "    p = mp.Process(target=lambda: b.send(x + 1))\n    p.start()\n"
+                       "    r = a.recv()\n    p.join()\n    return r\n"),
+           std::string("from __future__ import annotations\nfrom dataclasses import dataclass\n"
+                       "import pickle\n@dataclass\nclass P:\n    a: int\n"
+                       "def f(x): return pickle.loads(pickle.dumps(P(x))).a + 1\n"),
+           "import subprocess\nsubprocess.run(['/usr/bin/true'], check=True)\n" + f,
+           "import sys, io\nsys.stdout = io.StringIO()\nprint('x')\n" + f,
+           "import sys\nsys.stdout.close()\n" + f,
+           "import builtins\ndel builtins.isinstance, builtins.len\n" + f,
+       })
+    expect(request(program), Verdict::pass);
+}
+
+TEST_F(Judged, LargeResults) {
+  expect(testing_one("def f(x): return [[i, str(i)] for i in range(200_000)][x:]\n", "(199_999,)",
+                     "[[199_999, '199999']]"),
+         Verdict::pass);
+  expect(asserting("def f(n): return [[i] for i in range(n)]\n",
+                   {"assert len(f(300_000)) == 300_000", "assert f(2) == [[0], [1]]"}),
+         Verdict::pass);
+}
+
+TEST_F(Judged, GeneratorsAndFunctionsOfTheTests) {
+  expect(asserting("def f(n):\n    while True:\n        yield n\n        n += 1\n",
+                   {"g = f(3)\nassert next(g) == 3\nassert next(g) == 4"}),
+         Verdict::pass);
+  expect(asserting("def f(n): yield from range(n)\n",
+                   {"assert list(f(3)) == [0, 1, 2]", "assert sorted(f(3)) == [0, 1, 2]",
+                    "assert tuple(f(0)) == ()", "assert sum(f(3)) == 3"}),
+         Verdict::pass);
+  expect(asserting("def f(g, x): return g(x)\n", {"assert f(len, 'ab') == 2"}), Verdict::pass);
+  // An exception that ends loops must not end the test's.
+  expect(
+      asserting("def f(x): raise StopIteration\n", {"assert all(y > 0 for y in map(f, range(3)))"}),
+      Verdict::error, "StopIteration");
+}
+
 TEST_F(Judged, AnObservedProgramGetsFactsAndNeverPass) {
   Request asked;
   asked.id = "o";
@@ -255,6 +313,12 @@ TEST_F(Judged, AnObservedProgramGetsFactsAndNeverPass) {
   EXPECT_THAT(record.facts["call_exception"].get<std::string>(), HasSubstr("AssertionError"));
   EXPECT_EQ(record.facts["exit_code"], 1);
   EXPECT_EQ(record.facts["file_written"], false);
+  // Facts that are no text or number of JSON's.
+  asked.program = "class Solution:\n    valid = float('nan')\nraise ValueError('\\ud800')\n";
+  record = judge(asked);
+  EXPECT_THAT(record.facts["exception"].get<std::string>(), HasSubstr("ValueError: \\ud800"));
+  asked.program = "class Solution:\n    valid = float('nan')\ndef run_tests(): pass\n";
+  EXPECT_EQ(judge(asked).facts["attribute"], "nan");
   asked.program = "import os\nprint('all tests passed', flush=True)\nos._exit(0)\n";
   record = judge(asked);
   EXPECT_EQ(record.verdict, Verdict::no_verdict);

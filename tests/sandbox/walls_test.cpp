@@ -168,6 +168,24 @@ TEST(Walls, UserLevel) {
   EXPECT_EQ(opened.judge(request("import os\nwhile True: os.fork()\n")).verdict, Verdict::timeout);
 }
 
+// Where all programs are one user to the host, a process group must not hold two of them.
+TEST(Walls, ProcessGroups) {
+  auto options = quick_options();
+  options.level = Level::user;
+  options.workers = 2;
+  Opened opened(options);
+  const auto sleeper = request("import time\ntime.sleep(0.5)\ndef f(x): return x + 1\n");
+  for (int i = 0; i < 2; ++i) opened.pool.submit(sleeper);
+  const auto killer = opened.pool.submit(
+      request("import os, time\nfor _ in range(20):\n    os.kill(0, 9)\n    time.sleep(0.01)\n"
+              "os.setpgid(0, 0)\ndef f(x): return x + 1\n"));
+  for (int i = 0; i < 2; ++i) opened.pool.submit(sleeper);
+  while (opened.pool.pending()) {
+    const auto record = opened.pool.next().value();
+    EXPECT_EQ(record.verdict, Verdict::pass) << (record.ticket == killer) << record.detail;
+  }
+}
+
 // Walls that do not hold are found before anything is scored.
 TEST(Walls, ASelfTestThatFailsRefusesToScore) {
   auto options = with({.pid = false});

@@ -4,6 +4,8 @@ Nothing here is trusted by anybody: the program shares this interpreter and may 
 holds its promises are the walls around the process and the judge at the other end.
 """
 import errno
+import itertools
+import math
 import os
 import random
 import sys
@@ -103,7 +105,7 @@ class Program:
         if linked:
             self.names.update(ListNode=ListNode, TreeNode=TreeNode)
         self.encoder = codec.Encoder(self.special)
-        self.decoder = codec.Decoder({"h": self.handle, "n": self.named, "y": codec.BUILTIN_TYPES.__getitem__,
+        self.decoder = codec.Decoder({"h": self.handle, "n": self.named, "y": codec.BUILTINS.__getitem__,
                                       "L": self.make_list, "T": self.make_tree})
 
     def handle(self, index):
@@ -201,6 +203,8 @@ class Program:
         if verb == "set":
             setattr(subject, arguments[0], arguments[1])
             return None
+        if verb == "next":
+            return list(itertools.islice(subject, 1))
         if verb == "list":
             values = []
             for value in subject:
@@ -234,7 +238,7 @@ def one_line(error):
         text = str(error)
     except BaseException:
         text = "an exception whose text raises one"
-    return " ".join(text.split())[:REPORTED]
+    return " ".join(text[:8 * REPORTED].split())[:REPORTED]
 
 
 def depth_of(trace):
@@ -264,6 +268,8 @@ def failure(error):
     if isinstance(error, MemoryError):
         # A recursion that ate the memory is a stack overflow, whoever noticed it first.
         return ["stack", STACK_FRAMES] if depth_of(trace) >= STACK_FRAMES else ["memory", one_line(error)]
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return ["memory", one_line(error)]
     if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN and processes_used_up():
         return ["processes", one_line(error)]
     builtin = next((c for c in type(error).__mro__ if c.__module__ == "builtins"), Exception)
@@ -299,10 +305,19 @@ def flush():
             pass
 
 
+def give_frames():
+    """The frames below the program are ours: it may go as deep as in an interpreter of its own."""
+    depth, frame = 0, sys._getframe()
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
+    sys.setrecursionlimit(1000 + depth)
+
+
 def serve(job, requests, replies):
     """Loads the program, says how that went, then answers until the judge has heard enough."""
     tag = bytes.fromhex(job["tag"])
     random.seed(job["seed"])
+    give_frames()
     program = Program("program", job["linked"])
     own = os.getpid()
     getpid, leave = os.getpid, os._exit
@@ -330,6 +345,7 @@ def observe(job, replies):
     """Runs a program as a script with whatever grader it has, and reports what was seen."""
     tag, wanted = bytes.fromhex(job["tag"]), job["observe"]
     random.seed(job["seed"])
+    give_frames()
     program = Program("__main__", False)
     facts = {"loaded": False, "exception": None, "call_returned": None, "call_exception": None,
              "file_written": None, "attribute": None}
@@ -348,6 +364,7 @@ def observe(job, replies):
     if wanted["file"]:
         facts["file_written"] = holds(wanted["file"], wanted["file_marker"])
     flush()
+    facts = {name: codec.utf8_text(fact) if type(fact) is str else fact for name, fact in facts.items()}
     codec.write_frame(replies, tag, codec.json_text(facts))
     os._exit(status & 0xFF)
 
@@ -375,6 +392,8 @@ def observe_call(program, call, facts):
 def attribute_of(program, text):
     try:
         value = eval(text, program.names)
+        if type(value) is float and not math.isfinite(value) or type(value) is int and abs(value) >= 1 << 63:
+            return repr(value)[:REPORTED]  # no number of JSON's
         return value if type(value) in (bool, int, float, str, type(None)) else f"an object of type {type(value).__name__}"
     except BaseException as error:
         return f"not there: {type(error).__name__}"

@@ -124,6 +124,8 @@ def enter(settings, uid, cpu_s):
         uid = NOBODY if settings.candidate else 0
     elif not walls["uid"]:
         uid = 0
+    if settings.candidate:
+        os.setpgid(0, 0)  # or kill(0, ...) would reach its neighbours, whose group it would share
     if settings.candidate and walls["mount"]:
         system_call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, settings.scratch % uid)
     if walls["rlimits"]:
@@ -263,7 +265,7 @@ def attend(control, pid):
 
 
 def judge_loop(settings, control):
-    """One judge after the other. A judge that did not end by itself had a program, which is nobody's now."""
+    """One judge after the other."""
     while True:
         pid = clone(0)
         if pid == 0:
@@ -274,8 +276,7 @@ def judge_loop(settings, control):
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if status == SUPERVISOR_GONE:
             leave(0)
-        if status != 0:
-            send(control, died=True)
+        send(control, died=status)
 
 
 def program_loop(settings, control):
@@ -370,7 +371,7 @@ def main():
     sys.set_int_max_str_digits(0)
     os.environ.clear()
     import_all(IMPORTS[settings.role].split())
-    settings.modules = {name: load_worker(name) for name in ("codec", "candidate", "judge")}
+    settings.modules = {name: load_worker(name) for name in ("codec", "candidate", "remote", "judge")}
     for name in settings.modules:
         del sys.modules[name]  # a program that imports such a name means another
     if settings.candidate:

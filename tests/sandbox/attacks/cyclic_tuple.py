@@ -1,0 +1,5 @@
+def f(x):
+    a = []
+    t = (a,)
+    a.append(t)
+    return t

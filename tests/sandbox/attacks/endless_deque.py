@@ -1,0 +1,2 @@
+import collections, itertools
+collections.deque(itertools.count(), maxlen=0)

@@ -1,0 +1,5 @@
+class D:
+    def __del__(self):
+        while True: pass
+d = D()
+del d

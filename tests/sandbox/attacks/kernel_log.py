@@ -1,0 +1,5 @@
+open('/dev/kmsg', 'w').write('x')
+
+
+def f(x):
+    return x + 1

@@ -1,0 +1,7 @@
+import os
+os.symlink('/etc/passwd', 'l')
+open('l').read()
+
+
+def f(x):
+    return x + 1

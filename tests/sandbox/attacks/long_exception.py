@@ -1,0 +1,1 @@
+def f(x): raise ValueError('x' * 10**8)

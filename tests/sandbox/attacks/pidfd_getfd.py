@@ -1,0 +1,9 @@
+import ctypes
+import os
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.syscall(438, 1, 0, 0) < 0:
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def f(x):
+    return x + 1

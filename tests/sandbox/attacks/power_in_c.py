@@ -1,0 +1,1 @@
+def f(x): return pow(10**8, 10**8)

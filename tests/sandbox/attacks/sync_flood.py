@@ -1,0 +1,6 @@
+import os
+for _ in range(10**5): os.sync()
+
+
+def f(x):
+    return x + 1

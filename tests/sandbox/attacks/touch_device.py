@@ -1,0 +1,6 @@
+import os
+os.utime('/dev/null')
+
+
+def f(x):
+    return x + 1
