@@ -38,7 +38,7 @@ void BM_Linear(benchmark::State& state) {
 }
 void shapes(benchmark::internal::Benchmark* bench) {
   for (const int threads : {1, 2}) {
-    for (const int rows : {1, 16, 64, 600}) {
+    for (const int rows : {1, 16, 64, 256, 600}) {
       bench->Args({threads, rows, 256, 1536})
           ->Args({threads, rows, 768, 256})
           ->Args({threads, rows, 256, 6144});

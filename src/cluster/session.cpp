@@ -14,6 +14,9 @@ namespace preimage::cluster {
 namespace {
 
 std::shared_ptr<Communicator::Impl> start_mpi(int& argc, char**& argv) {
+  // A process that mpirun did not start would start a daemon for ranks that it might spawn, which
+  // costs a fifth of a second; it spawns none.
+  ::setenv("OMPI_MCA_ess_singleton_isolated", "1", /*overwrite=*/0);
   // FUNNELED: only the main thread calls MPI; other threads (kernels, watchdog) may exist.
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

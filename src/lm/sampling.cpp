@@ -71,6 +71,36 @@ void keep_top_p(std::span<float> logits, double p) {
   std::copy(out.begin(), out.end(), logits.begin());
 }
 
+constexpr size_t kChunk = 256;
+
+// The maximum of a whole chunk, lane by lane as the compiler has vectors for it.
+float largest(const float* chunk) {
+  constexpr size_t kLanes = 16;
+  float lanes[kLanes];
+  std::copy_n(chunk, kLanes, lanes);
+  for (size_t i = kLanes; i < kChunk; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] = chunk[i + lane] > lanes[lane] ? chunk[i + lane] : lanes[lane];
+  }
+  return *std::max_element(lanes, lanes + kLanes);
+}
+
+// As std::max_element.
+int64_t first_of_largest(std::span<const float> logits) {
+  const auto best_of = [&](size_t first, size_t end) {
+    return static_cast<size_t>(std::max_element(logits.data() + first, logits.data() + end) -
+                               logits.data());
+  };
+  const size_t whole = logits.size() / kChunk * kChunk;
+  size_t best = best_of(whole - std::min(whole, kChunk), logits.size());
+  for (size_t end = whole; end > 0; end -= kChunk) {
+    // From the last chunk to the first: of equal logits the first one stays.
+    const size_t first = end - kChunk;
+    if (largest(logits.data() + first) >= logits[best]) best = best_of(first, end);
+  }
+  return static_cast<int64_t>(best);
+}
+
 }  // namespace
 
 void require_sampling(const SamplingOptions& o, const std::string& what) {
@@ -104,7 +134,7 @@ void process_logits(std::span<float> logits, const SamplingOptions& o,
 }
 
 int64_t pick_token(std::span<const float> processed, const SamplingOptions& o, double uniform) {
-  const auto best = std::max_element(processed.begin(), processed.end());
+  const auto best = processed.begin() + first_of_largest(processed);
   if (o.greedy() || !(*best > kRemoved)) return best - processed.begin();
   double total = 0;
   for (const float logit : processed) total += std::exp(static_cast<double>(logit - *best));

@@ -53,16 +53,24 @@ void packed_mm_into(const at::Tensor& a, const at::Tensor& packed, const at::Ten
   tile.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   tile.c = c.data_ptr<float>();
   tile.c_row = columns, tile.depth = a.size(1), tile.columns = columns;
-  const auto& kernels = cpu_kernels();
-  const int64_t panels = packed.size(0);
-  const int64_t blocks = (rows + kTaskRows - 1) / kTaskRows;
+  const int64_t panels = packed.size(0), blocks = (rows + kTaskRows - 1) / kTaskRows;
   // One block of rows at a time: its rows of A and the pages of its rows of C stay near, B streams.
+  const auto multiply = [&](int64_t block, int64_t first_panel, int64_t end_panel) {
+    cpu_kernels().gemm(tile, block * kTaskRows, std::min(rows, (block + 1) * kTaskRows),
+                       first_panel, end_panel);
+  };
+  // Few blocks are of unlike sizes, so threads share out the panels; of many blocks a thread takes
+  // whole ones, which it keeps near.
+  const int64_t threads = at::get_num_threads();
+  if (blocks < 4 * threads && panels >= 2 * threads) {
+    at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = 0; block < blocks; ++block) multiply(block, begin, end);
+    });
+    return;
+  }
   at::parallel_for(0, panels * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t block = task / panels, panel = task % panels;
-      kernels.gemm(tile, block * kTaskRows, std::min(rows, (block + 1) * kTaskRows), panel,
-                   panel + 1);
-    }
+    for (int64_t task = begin; task < end; ++task)
+      multiply(task / panels, task % panels, task % panels + 1);
   });
 }
 
