@@ -1,7 +1,9 @@
 #include "loop_proof.hpp"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,19 +27,61 @@ namespace {
 constexpr int kMostSteps = 30'000;
 constexpr size_t kMostMemory = 64u << 20;
 
-struct Registers {
-  user_regs_struct general;
-  user_fpregs_struct floating;
-  bool operator==(const Registers& other) const {
-    return std::memcmp(&general, &other.general, sizeof general) == 0 &&
-           std::memcmp(&floating, &other.floating, sizeof floating) == 0;
-  }
+struct Range {
+  uint64_t begin = 0, end = 0;
+  bool holds(uint64_t address) const { return address >= begin && address < end; }
 };
+
+// One line of /proc/PID/maps.
+struct Mapping {
+  Range range;
+  std::string rights, name;
+};
+
+std::vector<Mapping> mappings_of(pid_t pid) {
+  std::vector<Mapping> all;
+  std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    Mapping mapping;
+    char dash = 0;
+    std::string offset, device, inode;
+    std::istringstream(line) >> std::hex >> mapping.range.begin >> dash >> mapping.range.end >>
+        mapping.rights >> offset >> device >> inode >> mapping.name;
+    all.push_back(mapping);
+  }
+  return all;
+}
+
+Range clock_code(pid_t pid) {
+  for (const auto& mapping : mappings_of(pid)) {
+    if (mapping.name == "[vdso]") return mapping.range;
+  }
+  return {};
+}
+
+Descriptor open_memory(pid_t pid) {
+  return Descriptor(
+      ::open(("/proc/" + std::to_string(pid) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+// Reads what no state holds: a clock (rdtsc, rdtscp), a random number (rdrand, rdseed), the
+// processor's number (rdpid). Intel SDM vol. 2: 0F 31, 0F 01 F9, 0F C7 /6 and /7 on registers.
+bool is_from_outside(const uint8_t (&code)[15]) {
+  size_t at = 0;
+  const auto is_prefix = [](uint8_t byte) {
+    return byte == 0x66 || byte == 0xF2 || byte == 0xF3 || (byte & 0xF0) == 0x40;
+  };
+  while (at < 8 && is_prefix(code[at])) ++at;
+  if (code[at] != 0x0F) return false;
+  const uint8_t operation = code[at + 1], operand = code[at + 2];
+  return operation == 0x31 || (operation == 0x01 && operand == 0xF9) ||
+         (operation == 0xC7 && operand >= 0xF0);
+}
 
 // A process under our eyes; let go with this object.
 class Traced {
  public:
-  explicit Traced(pid_t pid) : pid_(pid) {
+  explicit Traced(pid_t pid) : pid_(pid), clock_code_(clock_code(pid)), memory_(open_memory(pid)) {
     stopped_ = ::ptrace(PTRACE_SEIZE, pid, 0, 0) == 0 &&
                ::ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0 && wait();
   }
@@ -51,15 +95,47 @@ class Traced {
   bool read(user_regs_struct& registers) const {
     return ::ptrace(PTRACE_GETREGS, pid_, 0, &registers) == 0;
   }
-  bool read(Registers& registers) const {
-    return read(registers.general) && ::ptrace(PTRACE_GETFPREGS, pid_, 0, &registers.floating) == 0;
+  // Those of the vector units in whatever size they have.
+  std::string all_registers() const {
+    user_regs_struct general;
+    std::string vectors(16 << 10, '\0');
+    iovec place{vectors.data(), vectors.size()};
+    if (!read(general) || ::ptrace(PTRACE_GETREGSET, pid_, NT_X86_XSTATE, &place) != 0) return {};
+    vectors.resize(place.iov_len);
+    return vectors.append(reinterpret_cast<const char*>(&general), sizeof general);
   }
 
-  // One instruction. False at a signal or a system call: what those bring is not in the state. The
-  // kernel leaves the address behind a system call in rcx.
+  // One instruction. False at a signal, a system call and where the kernel's clock is read without
+  // one (vDSO): what those bring is not in the state. The kernel leaves the address behind a system
+  // call in rcx.
   bool step(user_regs_struct& registers) {
     if (::ptrace(PTRACE_SINGLESTEP, pid_, 0, 0) != 0 || !wait()) return false;
-    return signal_ == SIGTRAP && read(registers) && registers.rcx != registers.rip;
+    return signal_ == SIGTRAP && read(registers) && registers.rcx != registers.rip &&
+           !clock_code_.holds(registers.rip);
+  }
+
+  // The instruction that is next takes nothing but the state.
+  bool next_is_determined(uint64_t address) const {
+    uint8_t code[15] = {};
+    // Less than all of it at the end of a mapping, where no longer instruction fits.
+    return ::pread(memory_.get(), code, sizeof code, static_cast<off_t>(address)) > 0 &&
+           !is_from_outside(code);
+  }
+
+  // All that the process may write, or nothing where it shares memory or has very much.
+  std::string writable_memory() const {
+    std::string all;
+    for (const auto& [range, rights, name] : mappings_of(pid_)) {
+      if (rights.size() < 4 || rights[1] != 'w') continue;
+      const uint64_t size = range.end - range.begin;
+      if (rights[3] == 's' || all.size() + size > kMostMemory) return {};
+      const size_t at = all.size();
+      all.resize(at + size);
+      if (::pread(memory_.get(), all.data() + at, size, static_cast<off_t>(range.begin)) !=
+          static_cast<ssize_t>(size))
+        return {};
+    }
+    return all;
   }
 
  private:
@@ -72,31 +148,11 @@ class Traced {
     return stopped_ = WIFSTOPPED(status);
   }
   pid_t pid_;
+  Range clock_code_;
+  Descriptor memory_;
   bool stopped_ = false;
   int signal_ = 0;
 };
-
-// All that the process may write, or nothing where it shares memory or has very much.
-std::string writable_memory(pid_t pid) {
-  const auto folder = "/proc/" + std::to_string(pid);
-  const Descriptor memory(::open((folder + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
-  std::ifstream maps(folder + "/maps");
-  std::string all;
-  for (std::string line; std::getline(maps, line);) {
-    uint64_t begin = 0, end = 0;
-    char dash = 0;
-    std::string rights;
-    std::istringstream(line) >> std::hex >> begin >> dash >> end >> rights;
-    if (rights.size() < 4 || rights[1] != 'w') continue;
-    if (rights[3] == 's' || all.size() + (end - begin) > kMostMemory) return {};
-    const size_t at = all.size();
-    all.resize(at + (end - begin));
-    if (::pread(memory.get(), all.data() + at, end - begin, static_cast<off_t>(begin)) !=
-        static_cast<ssize_t>(end - begin))
-      return {};
-  }
-  return all;
-}
 
 bool same(const user_regs_struct& a, const user_regs_struct& b) {
   return std::memcmp(&a, &b, sizeof a) == 0;
@@ -121,10 +177,12 @@ int period_of(Traced& process) {
   return 0;
 }
 
-// No other thread, no child, and no handler of a signal but Python's own of SIGINT: nothing from
-// outside changes the state.
+// No other thread, no child, no timer, and no handler of a signal but Python's own of SIGINT:
+// nothing from outside changes the state.
 bool is_alone(pid_t pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  const auto folder = "/proc/" + std::to_string(pid);
+  if (std::ifstream(folder + "/timers").peek() != std::ifstream::traits_type::eof()) return false;
+  std::ifstream status(folder + "/status");
   constexpr uint64_t kInterrupt = 1u << 1;
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("Threads:") && std::stoi(line.substr(8)) != 1) return false;
@@ -141,16 +199,14 @@ bool comes_back(pid_t pid) {
   Traced process(pid);
   if (!process.stopped()) return false;
   const int period = period_of(process);
-  if (period == 0) return false;
-  Registers before, after;
-  if (!process.read(before)) return false;
-  const auto memory = writable_memory(pid);
   user_regs_struct now;
+  if (period == 0 || !process.read(now)) return false;
+  const auto registers = process.all_registers(), memory = process.writable_memory();
   for (int i = 0; i < period; ++i) {
-    if (!process.step(now)) return false;
+    if (!process.next_is_determined(now.rip) || !process.step(now)) return false;
   }
-  return process.read(after) && before == after && !memory.empty() &&
-         memory == writable_memory(pid);
+  return !registers.empty() && registers == process.all_registers() && !memory.empty() &&
+         memory == process.writable_memory();
 }
 #else
 bool comes_back(pid_t) {

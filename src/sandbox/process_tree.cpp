@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,13 @@ void visit_tree(pid_t root, const Visit& visit) {
   }
 }
 
+// Links of the folder: itself, its parent's, and one from each thread's.
+int threads_of(pid_t pid) {
+  struct stat folder {};
+  const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+  return ::stat(tasks.c_str(), &folder) == 0 ? static_cast<int>(folder.st_nlink) - 2 : 0;
+}
+
 // utime, stime, cutime and cstime: fields 14 to 17 of /proc/PID/stat (man 5 proc), counted behind
 // the command's name, which may hold anything.
 double cpu_seconds(pid_t pid) {
@@ -92,6 +100,7 @@ TreeUse tree_use(pid_t root, int64_t shared_bytes) {
     use.cpu_s += cpu_seconds(pid);
     use.rss_bytes += std::max<int64_t>(0, resident_bytes(pid) - shared_bytes);
     ++use.processes;
+    use.threads += threads_of(pid);
   });
   return use;
 }

@@ -11,6 +11,7 @@ struct TreeUse {
   double cpu_s = 0;       // ended and waited-for children included
   int64_t rss_bytes = 0;  // beyond what each shares with the zygote it was forked from
   int processes = 0;
+  int threads = 0;  // of all of them
 };
 
 // `shared_bytes` are not counted for each process: a fresh fork has them resident too.

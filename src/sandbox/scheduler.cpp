@@ -18,6 +18,9 @@ namespace {
 constexpr double kTurnCpuS = 0.05;   // CPU time after which a program makes room for another
 constexpr double kTurnWallS = 0.15;  // likewise by the clock
 constexpr double kProofCpuS = 0.05;  // after which it may be a loop without end
+// A processor shared with others does less in a second. What has used so many times its limit in
+// their company would have used it up alone; what has used less is asked again alone.
+constexpr double kCompany = 1.5;
 constexpr double kLookS = 0.05;      // how often a long-lived program is looked at
 constexpr double kPatienceS = 5;     // that a time-out waits for its second run while others come
 constexpr int kTries = 3;            // runs of a program whose sandbox fails
@@ -110,8 +113,11 @@ void Scheduler::look_at(Slot& slot, double now) {
   slot.watch.next_look_s = now + kLookS;
   if (slot.program() == 0) return;
   const auto use = tree_use(slot.program(), shared_bytes_);
+  if (slot.watch.threads == 0) slot.watch.judge_waited_s = run_delay_s(slot.judge());
   slot.watch.cpu_s = std::max(slot.watch.cpu_s, use.cpu_s);
-  if (slot.watch.cpu_s > options_.limits.cpu_s) {
+  slot.watch.threads = std::max(slot.watch.threads, use.threads);
+  if (slot.watch.cpu_s > cpu_limit_s(slot)) {
+    slot.watch.proved = true;
     slot.stop(Verdict::timeout,
               base::str("more than ", base::shortest(options_.limits.cpu_s), " s of CPU time"));
   }
@@ -124,10 +130,26 @@ void Scheduler::look_at(Slot& slot, double now) {
   }
 }
 
-// A second run is to show what the program does when it is not kept from doing it: the time that it
-// waited for a processor, which others on this host may have, does not count.
-double Scheduler::waited_s(const Slot& slot) {
-  return slot.job().alone && slot.program() > 0 ? run_delay_s(slot.program()) : 0;
+// It need not be right at once where nobody asks again.
+double Scheduler::cpu_limit_s(const Slot& slot) const {
+  const bool strict = slot.job().alone || !options_.confirm_timeouts;
+  return options_.limits.cpu_s * (strict ? 1 : kCompany);
+}
+
+// The time for which the program, or its judge, was kept from computing by others on this host.
+double Scheduler::waited_s(const Slot& slot) const {
+  if (!options_.confirm_timeouts || slot.program() == 0) return 0;
+  const double judge = run_delay_s(slot.judge()) - slot.watch.judge_waited_s;
+  return run_delay_s(slot.program()) + std::max(0.0, judge);
+}
+
+// Of a single thread it is known what it waited for; of several it is not: one may have waited for
+// another that was kept from computing.
+void Scheduler::end_by_clock(Slot& slot, double wall) {
+  const double limit = options_.limits.wall_s;
+  if (wall <= limit || wall - waited_s(slot) <= limit) return;
+  slot.watch.proved = slot.watch.threads == 1;
+  slot.stop(Verdict::timeout, base::str("more than ", base::shortest(limit), " s by the clock"));
 }
 
 // Most loops without end come back to where they were; that is seen in a fraction of the time that
@@ -152,10 +174,7 @@ void Scheduler::look_for_loop(Slot& slot) {
 
 void Scheduler::watch(Slot& slot, double now) {
   const double wall = now - slot.started_s();
-  if (wall > options_.limits.wall_s && wall - waited_s(slot) > options_.limits.wall_s) {
-    slot.stop(Verdict::timeout,
-              base::str("more than ", base::shortest(options_.limits.wall_s), " s by the clock"));
-  }
+  end_by_clock(slot, wall);
   if (slot.watch.next_look_s == 0) slot.watch.next_look_s = slot.started_s() + kLookS;
   if (now < slot.watch.next_look_s) return;
   look_at(slot, now);
@@ -230,14 +249,21 @@ void Scheduler::ended(Slot& slot) {
   settle(std::move(job), std::move(run));
 }
 
+// A time-out that may be the company's fault, and what ended though it was over its limit.
+bool Scheduler::needs_second_run(const Job& job, const Run& run) const {
+  if (!options_.confirm_timeouts || job.alone) return false;
+  if (run.verdict != Verdict::timeout)
+    return run.verdict != Verdict::infra && run.cpu_s > options_.limits.cpu_s;
+  return !run.proved && run.wall_s > 0.5 * options_.limits.cpu_s;
+}
+
 void Scheduler::settle(Job job, Run run) {
   if (run.verdict == Verdict::infra && run.retry && job.runs < kTries) {
     waiting_.push_front(std::move(job));
     return;
   }
-  const bool limit = run.verdict == Verdict::timeout && run.wall_s > 0.5 * options_.limits.cpu_s;
-  if (options_.confirm_timeouts && limit && !run.proved && !job.alone) {
-    job.first_verdict = run.verdict;
+  if (needs_second_run(job, run)) {
+    job.first_verdict = Verdict::timeout;
     job.alone = true;
     if (confirming_.empty()) confirming_since_s_ = base::monotonic_seconds();
     confirming_.push_back(std::move(job));

@@ -44,7 +44,10 @@ class Scheduler {
   void start(Job job);
   Slot* idle_slot();
   void watch(Slot& slot, double now);
-  static double waited_s(const Slot& slot);
+  double waited_s(const Slot& slot) const;
+  void end_by_clock(Slot& slot, double wall);
+  double cpu_limit_s(const Slot& slot) const;
+  bool needs_second_run(const Job& job, const Run& run) const;
   void look_for_loop(Slot& slot);
   void look_at(Slot& slot, double now);
   void promote();

@@ -55,7 +55,7 @@ std::string random_tag(const Job& job) {
 
 // RLIMIT_CPU counts whole seconds of one process: a net below the supervisor's own limit.
 std::string message_for(int run, const Limits& limits) {
-  const Json message = {{"job", run}, {"cpu_s", static_cast<int64_t>(limits.cpu_s) + 2}};
+  const Json message = {{"job", run}, {"cpu_s", static_cast<int64_t>(1.5 * limits.cpu_s) + 2}};
   return message.dump();
 }
 
@@ -170,6 +170,7 @@ void Slot::hear(Side& side) {
       if (&side == &candidate_) program_ = packet.pid;
     } else if (message.contains("judge")) {
       side.judge = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, packet.pid, 0)));
+      judge_pid_ = packet.pid;
       if (stopped_) kill(side);  // it was to end before it began
     } else if (message.contains("died")) {
       hear_died(message.at("died"));

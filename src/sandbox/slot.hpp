@@ -69,18 +69,21 @@ class Slot {
 
   // The program's process on the host, once it has lived for 20 ms; 0 before.
   pid_t program() const { return program_; }
+  pid_t judge() const { return judge_pid_; }  // that judges it, on the host
   double started_s() const { return started_s_; }
   bool decided() const { return decided_; }
   // What the supervisor has seen of the run so far.
   struct Watch {
     double cpu_s = 0;         // of all its processes
+    int threads = 0;          // of all its processes
     double next_look_s = 0;   // monotonic
     bool background = false;  // no longer among those that compute at once
     bool idle_class = false;  // runs only when nobody else wants the processor
     bool promoted = false;    // and again like the others
     pid_t proof = 0;          // that looks for a loop without end
     bool proof_tried = false;
-    bool proved = false;  // that it never ends: no second run would show anything else
+    double judge_waited_s = 0;  // before this run, or less
+    bool proved = false;        // a second run would show nothing else
   };
   Watch watch;
   // The kernel has killed a process of this run for want of memory.
@@ -113,7 +116,7 @@ class Slot {
 
   std::optional<Job> job_;
   Descriptor output_, verdicts_;
-  pid_t program_ = 0;
+  pid_t program_ = 0, judge_pid_ = 0;
   double started_s_ = 0;
   bool decided_ = false;
   bool judge_killed_ = false;  // its death has not been heard of yet

@@ -327,12 +327,29 @@ TEST_F(Judged, AnObservedProgramGetsFactsAndNeverPass) {
   EXPECT_EQ(record.facts["loaded"], false);
 }
 
-TEST_F(Judged, ATimeOutCountsAfterASecondRunAlone) {
-  const auto record = judge(request("x = 0\nwhile True: x += 1\n"));
-  EXPECT_EQ(record.verdict, Verdict::timeout);
-  EXPECT_EQ(record.runs, 2);
-  EXPECT_EQ(record.first_verdict, Verdict::timeout);
-  EXPECT_GT(record.cpu_s, 0.9);
+// What used up its time by itself would do so again; what may have waited for others is asked again
+// alone, and so is what ended by itself over the limit.
+TEST(TimeOuts, CountAfterASecondRunAloneWhereItCouldShowAnythingElse) {
+  auto options = quick_options();
+  options.limits.cpu_s = 0.5;
+  options.limits.wall_s = 1;
+  Opened opened(options);
+  const std::string f = "def f(x): return x + 1\n";
+  const auto expect = [&](const std::string& program, int runs) {
+    const auto record = opened.judge(request(program));
+    EXPECT_EQ(record.verdict, Verdict::timeout) << program << record.detail;
+    EXPECT_EQ(record.first_verdict, Verdict::timeout);
+    EXPECT_EQ(record.runs, runs) << program << record.detail;
+    return record;
+  };
+  EXPECT_GT(expect("x = 0\nwhile True: x += 1\n", 1).cpu_s, 0.74);
+  expect("import time\ntime.sleep(100)\n", 1);
+  expect("import os, time\nif os.fork() == 0: time.sleep(100)\nos.wait()\n", 2);
+  expect(
+      "import threading, time\nthreading.Thread(target=time.sleep, args=(100,)).start()\n"
+      "time.sleep(100)\n",
+      2);
+  expect("import time\nwhile time.process_time() < 0.62: pass\n" + f, 2);
 }
 
 // Seen by its state, not by the clock; a loop that ends, or that counts, is not taken for one.
