@@ -405,6 +405,29 @@ def make_decoder_beams():
     (OUT / "qwen2_tied_beams.json").write_text(json.dumps(dict(prompts=prompts, beams=cases), separators=(",", ":")) + "\n")
 
 
+def make_stop_beams():
+    """Beams with stop strings over the text fixture of make_lm_fixtures.py."""
+    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+    folder = OUT / "qwen2_text"
+    model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    stops = model.config.eos_token_id if isinstance(model.config.eos_token_id, list) else [model.config.eos_token_id]
+    model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=stops[0])
+    rows = []
+    for row in json.loads((folder / "expected.json").read_text()):
+        given = dict(input_ids=torch.tensor([row["prompt_ids"]]))
+        plain = model.generate(**given, num_beams=3, num_return_sequences=3, max_new_tokens=16, do_sample=False)
+        texts = [tokenizer.decode(one[len(row["prompt_ids"]):]) for one in plain]
+        # Letters that some of the beams come to say, late.
+        stop = list(dict.fromkeys(c for text in texts for c in reversed(text) if "!" <= c <= "~"))[:2] or ["e"]
+        out = model.generate(**given, num_beams=3, num_return_sequences=3, max_new_tokens=16, do_sample=False,
+                             stop_strings=stop, tokenizer=tokenizer, return_dict_in_generate=True, output_scores=True)
+        ids = [[int(id) for id in one[len(row["prompt_ids"]):]] for one in out.sequences]
+        rows.append(dict(prompt_ids=row["prompt_ids"], stop=stop, scores=out.sequences_scores.tolist(),
+                         ids=[one[:next((i for i, id in enumerate(one) if id in stops), len(one))] for one in ids]))
+    (OUT / "qwen2_text_stops.json").write_text(json.dumps(rows, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--minilm", type=pathlib.Path)
@@ -420,3 +443,4 @@ if __name__ == "__main__":
         make_gtr()
         make_vec2text()
         make_decoder_beams()
+        make_stop_beams()

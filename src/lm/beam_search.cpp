@@ -156,6 +156,7 @@ void require_requests(const SequenceBatch& batch, const std::vector<BeamRequest>
       if (id < 0 || id >= batch.vocab_size())
         fail(base::str("found token id ", id, ", expected one of 0 to ", batch.vocab_size() - 1));
     }
+    if (!r.stop.empty() && !r.tokenizer) fail("stop strings need a tokenizer; give stop_ids");
     if (r.max_new_tokens < 1) fail("found max_new_tokens below 1");
     if (r.beams < 1 || r.returned < 1 || r.returned > r.beams)
       fail(base::str("found ", r.beams, " beams of which ", r.returned, " are to be returned"));

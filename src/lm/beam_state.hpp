@@ -1,9 +1,12 @@
 // The beams of one request: which candidates go on, which are finished, and when it is over.
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "preimage/lm/beam_search.hpp"
+#include "stop_watcher.hpp"
 
 namespace preimage::lm {
 
@@ -37,13 +40,14 @@ class BeamState : public RowSearch {
     std::vector<int64_t> ids;
     std::vector<float> logprobs;
     float score = 0;
-    bool stopped = false;
+    std::string finish_reason, text;             // as those of Hypothesis; empty: it may go on
+    std::shared_ptr<const StopWatcher> watcher;  // of its text, where there are stop strings
   };
   Beam extended(const BeamCandidate& candidate) const;
-  bool is_stop(int64_t id) const;
   bool full() const { return static_cast<int64_t>(finished_.size()) == request_.beams; }
-  void finish(const std::vector<BeamCandidate>& candidates, bool last_step);
-  void go_on(const std::vector<BeamCandidate>& candidates, bool last_step);
+  void finish(const std::vector<Beam>& extended, bool last_step);
+  void go_on(const std::vector<BeamCandidate>& candidates, std::vector<Beam> extended,
+             bool last_step);
   bool may_improve() const;
 
   const BeamRequest& request_;

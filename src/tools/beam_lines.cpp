@@ -16,17 +16,9 @@ namespace {
 
 using base::Json;
 
-int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwise, int64_t low,
-                   int64_t high) {
-  const auto given = line.find(name);
-  return given ? given->integer(low, high) : otherwise;
-}
-
-double number_or(const base::JsonNode& line, const char* name, double otherwise) {
-  const auto given = line.find(name);
-  if (!given) return otherwise;
-  const double value = given->number();
-  if (!std::isfinite(value)) given->fail("is not finite");
+double finite_or(const base::JsonNode& line, const char* name, double otherwise) {
+  const double value = number_or(line, name, otherwise);
+  if (!std::isfinite(value)) line.at(name).fail("is not finite");
   return value;
 }
 
@@ -36,16 +28,6 @@ lm::EarlyStopping early_stopping(const base::JsonNode& line) {
   if (given->json() == true) return lm::EarlyStopping::yes;
   if (given->json() == "never") return lm::EarlyStopping::never;
   given->wrong_type("true, false or \"never\"");
-}
-
-Json top_json(const std::vector<std::vector<std::pair<int64_t, float>>>& top) {
-  auto out = Json::array();
-  for (const auto& place : top) {
-    auto best = Json::array();
-    for (const auto& [id, logprob] : place) best.push_back({id, shortest_number(logprob)});
-    out.push_back(std::move(best));
-  }
-  return out;
 }
 
 }  // namespace
@@ -64,38 +46,30 @@ void BeamLines::read_search(const base::JsonNode& line, lm::BeamRequest& request
   if (request.returned > request.beams)
     line.fail(base::str("found n ", request.returned, " and num_beams ", request.beams,
                         ": beams give at most num_beams completions"));
-  request.length_penalty = number_or(line, "length_penalty", 1);
+  request.length_penalty = finite_or(line, "length_penalty", 1);
   request.early_stopping = early_stopping(line);
-  request.repetition_penalty = number_or(line, "repetition_penalty", 1);
+  request.repetition_penalty = finite_or(line, "repetition_penalty", 1);
   if (!(request.repetition_penalty > 0)) line.at("repetition_penalty").fail("must be above 0");
   request.no_repeat_ngram = integer_or(line, "no_repeat_ngram", 0, 0, 1 << 20);
   request.max_new_tokens = integer_or(line, "max_new_tokens", 128, 1, INT32_MAX);
-  if (number_or(line, "temperature", 0) != 0)
+  if (finite_or(line, "temperature", 0) != 0)
     line.at("temperature").fail("does not go with num_beams above 1: beams do not sample");
 }
 
-void BeamLines::read_stops(const base::JsonNode& line, lm::BeamRequest& request) const {
-  if (line.find("stop"))
-    line.at("stop").fail("does not go with num_beams above 1; give \"stop_ids\"");
-  if (const auto ids = line.find("stop_ids"))
-    request.stop_ids = integers(*ids, engine_.config().vocab_size);
-  if (line.boolean_or("ignore_eos", false)) return;
-  const auto& eos = engine_.config().eos_ids;
-  request.stop_ids.insert(request.stop_ids.end(), eos.begin(), eos.end());
-}
-
-void BeamLines::read(size_t index, const base::JsonNode& line) {
+void BeamLines::read(size_t index, const base::JsonNode& line,
+                     const std::optional<std::vector<int64_t>>& prompt) {
   Item item;
   auto& request = item.request;
   read_search(line, request);
-  read_stops(line, request);
+  auto stops = engine_.stops(line);
+  request.stop = std::move(stops.strings), request.stop_ids = std::move(stops.ids);
+  if (!request.stop.empty()) request.tokenizer = &engine_.tokenizer();
   item.top = integer_or(line, "logprobs", 0, 0, engine_.config().vocab_size);
   item.embedding = engine_.seq2seq().read_embedding(line);
-  auto prompt = engine_.prompt_tokens(line);
   request.prompt.embeddings = engine_.soft_prompt(line);
   if (engine_.seq2seq().reads_tokens() && !prompt && !request.prompt.embeddings.defined())
     line.fail("found no \"prompt\", \"prompt_ids\" or \"soft_prompt\", expected one");
-  if (prompt) request.prompt.ids = std::move(*prompt);
+  if (prompt) request.prompt.ids = *prompt;
   const int64_t tokens = request.prompt.tokens();
   if (tokens == 0 && engine_.seq2seq().reads_tokens())
     line.fail("found an empty prompt, expected at least one token");
@@ -165,12 +139,13 @@ Json BeamLines::output(const lm::Hypothesis& one, const lm::BeamRequest& request
                        int64_t top) const {
   double sum = 0;
   for (const float logprob : one.logprobs) sum += logprob;
-  Json out = {
-      {"ids", one.ids},
-      {"finish_reason", one.stopped ? "eos" : "length"},
-      {"logprobs", shortest_numbers(one.logprobs)},
-      {"cumulative_logprob", shortest_number(static_cast<float>(sum))},
-      {"text", engine_.has_tokenizer() ? Json(engine_.tokenizer().decode(one.ids)) : Json()}};
+  Json out = {{"ids", one.ids},
+              {"finish_reason", one.finish_reason},
+              {"logprobs", shortest_numbers(one.logprobs)},
+              {"cumulative_logprob", shortest_number(static_cast<float>(sum))},
+              {"text", one.finish_reason == "stop" ? Json(one.text)
+                       : engine_.has_tokenizer()   ? Json(engine_.tokenizer().decode(one.ids))
+                                                   : Json()}};
   if (top == 0) return out;
   out["top"] = Json::array();
   if (one.ids.empty()) return out;

@@ -20,8 +20,10 @@ class BeamLines {
   static bool asked_by(const base::JsonNode& line);
 
   void resize(size_t lines) { items_.resize(lines); }
-  // Checks and keeps a line that asks for beams. Thread-safe for different indices.
-  void read(size_t index, const base::JsonNode& line);
+  // Checks and keeps a line that asks for beams; `prompt` are its tokens, where it has any.
+  // Thread-safe for different indices.
+  void read(size_t index, const base::JsonNode& line,
+            const std::optional<std::vector<int64_t>>& prompt);
 
   bool any(const std::vector<size_t>& indices) const;
   // Beams for the lines kept here; the others, in their order, are `rest`'s.
@@ -35,7 +37,6 @@ class BeamLines {
     int64_t top = 0;
   };
   void read_search(const base::JsonNode& line, lm::BeamRequest& request) const;
-  void read_stops(const base::JsonNode& line, lm::BeamRequest& request) const;
   std::vector<std::vector<lm::Hypothesis>> search(
       const std::vector<lm::BeamRequest>& requests) const;
   base::Json output(const lm::Hypothesis& one, const lm::BeamRequest& request, int64_t top) const;

@@ -1,5 +1,6 @@
 #include "engine.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -72,8 +73,34 @@ std::optional<std::vector<int64_t>> Engine::tokens(const base::JsonNode& line,
   return tokenizer_->encode(words, {.add_special = add_special});
 }
 
-std::optional<std::vector<int64_t>> Engine::prompt_tokens(const base::JsonNode& line) const {
-  return tokens(line, "prompt", "prompt_ids", options_.add_special || seq2seq_.here());
+std::optional<std::vector<int64_t>> Engine::prompt_tokens(const base::JsonNode& line,
+                                                          std::string_view raw) const {
+  if (!line.find("messages"))
+    return tokens(line, "prompt", "prompt_ids", options_.add_special || seq2seq_.here());
+  if (line.find("prompt") || line.find("prompt_ids"))
+    line.fail("found both \"messages\" and a prompt, expected one of them");
+  if (!tokenizer_)
+    line.fail("\"messages\" need a tokenizer.json in the checkpoint; give \"prompt_ids\"");
+  return tokenizer_->encode(conversations_.text(options_.model, line, raw, /*answer_next=*/true));
+}
+
+Stops Engine::stops(const base::JsonNode& line) const {
+  Stops out;
+  if (const auto stop = line.find("stop")) {
+    if (stop->json().is_string()) {
+      out.strings.push_back(stop->string());
+    } else {
+      for (size_t i = 0; i < stop->size(); ++i) out.strings.push_back(stop->at(i).string());
+    }
+    if (std::find(out.strings.begin(), out.strings.end(), "") != out.strings.end())
+      stop->fail("found an empty stop string");
+    if (!out.strings.empty() && !tokenizer_)
+      stop->fail("needs a tokenizer.json in the checkpoint; give \"stop_ids\"");
+  }
+  if (const auto ids = line.find("stop_ids")) out.ids = integers(*ids, config_.vocab_size);
+  if (!line.boolean_or("ignore_eos", false))
+    out.ids.insert(out.ids.end(), config_.eos_ids.begin(), config_.eos_ids.end());
+  return out;
 }
 
 at::Tensor Engine::stored_vectors(const base::JsonNode& reference) const {
@@ -106,13 +133,6 @@ at::Tensor Engine::soft_prompt(const base::JsonNode& line) const {
   for (size_t i = 0; i < given->size(); ++i) parts.push_back(stored_vectors(given->at(i)));
   if (parts.empty()) given->fail("is an empty list, expected references to stored vectors");
   return at::cat(parts);
-}
-
-void refuse_messages(const base::JsonNode& line) {
-  if (!line.find("messages")) return;
-  throw base::config_error(line.place() +
-                           ": \"messages\" are of generate and tokenize; write the prompt out as "
-                           "text, or as \"prompt_ids\"");
 }
 
 }  // namespace preimage::tools

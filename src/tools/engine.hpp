@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "conversation.hpp"
 #include "preimage/base/json_node.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/text/tokenizer.hpp"
@@ -23,6 +24,13 @@ struct EngineOptions {
   std::filesystem::path adapter;    // LoRA adapter to be merged; empty: none
   int64_t batch = 64;               // sequences in flight
   bool add_special = false;         // put around a text what the checkpoint says (bos, ...)
+};
+
+// Where a line says that a completion ends: the checkpoint's end tokens among the ids, unless it
+// ignores them.
+struct Stops {
+  std::vector<std::string> strings;
+  std::vector<int64_t> ids;
 };
 
 class Engine {
@@ -45,9 +53,12 @@ class Engine {
   // nothing when neither is. Ids lie in the vocabulary. Thread-safe.
   std::optional<std::vector<int64_t>> tokens(const base::JsonNode& line, const std::string& text,
                                              const std::string& ids, bool add_special) const;
-  // The tokens of `prompt` or `prompt_ids`; around a text that an encoder reads stand the special
-  // tokens that it was trained with. Thread-safe.
-  std::optional<std::vector<int64_t>> prompt_tokens(const base::JsonNode& line) const;
+  // The tokens of `prompt`, `prompt_ids` or `messages`; around a text that an encoder reads stand
+  // the special tokens that it was trained with. `raw` is the line as it was written. Thread-safe.
+  std::optional<std::vector<int64_t>> prompt_tokens(const base::JsonNode& line,
+                                                    std::string_view raw) const;
+  // Fields `stop`, `stop_ids` and `ignore_eos`. Thread-safe.
+  Stops stops(const base::JsonNode& line) const;
   // A stored soft prompt [K, d] from "F.h5:dataset[row]" or from a list of such references, one
   // behind the other; undefined without the field. Thread-safe.
   at::Tensor soft_prompt(const base::JsonNode& line) const;
@@ -60,13 +71,11 @@ class Engine {
   Seq2Seq seq2seq_;
   std::optional<text::Tokenizer> tokenizer_;
   std::shared_ptr<const lm::Model> model_;
+  mutable Conversations conversations_;
   mutable std::mutex store_mutex_;  // the HDF5 library is not made for threads
 };
 
 // Integers of an array, each within [0, limit).
 std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit);
-
-// Refuses chat messages where no template is applied. ExitCode::bad_config.
-void refuse_messages(const base::JsonNode& line);
 
 }  // namespace preimage::tools

@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include "beam_lines.hpp"
-#include "conversation.hpp"
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -41,16 +40,6 @@ class TokenCount {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), drawn_ = start_;
 };
 
-Json top_json(const std::vector<std::vector<std::pair<int64_t, float>>>& top) {
-  auto out = Json::array();
-  for (const auto& place : top) {
-    auto best = Json::array();
-    for (const auto& [id, logprob] : place) best.push_back({id, shortest_number(logprob)});
-    out.push_back(std::move(best));
-  }
-  return out;
-}
-
 class Generate : public LineTool {
  public:
   explicit Generate(const EngineOptions& options) : engine_(options) {}
@@ -78,27 +67,13 @@ class Generate : public LineTool {
   std::vector<Outputs> run(const std::vector<size_t>& indices) override;
 
  private:
-  std::optional<std::vector<int64_t>> read_prompt(const base::JsonNode& line, std::string_view raw);
-  void read_stops(lm::GenerateRequest& request, const base::JsonNode& line) const;
   Json output(const lm::Completion& completion, bool top) const;
 
   Engine engine_;
-  Conversations conversations_;
   BeamLines beams_{engine_};
   std::vector<lm::GenerateRequest> requests_;
   std::vector<EmbeddingFields> embeddings_;  // of a vec2text model
 };
-
-int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwise, int64_t low,
-                   int64_t high = INT64_MAX) {
-  const auto given = line.find(name);
-  return given ? given->integer(low, high) : otherwise;
-}
-
-double number_or(const base::JsonNode& line, const char* name, double otherwise) {
-  const auto given = line.find(name);
-  return given ? given->number() : otherwise;
-}
 
 lm::SamplingOptions read_sampling(const base::JsonNode& line) {
   lm::SamplingOptions sampling;
@@ -113,40 +88,10 @@ lm::SamplingOptions read_sampling(const base::JsonNode& line) {
   return sampling;
 }
 
-void Generate::read_stops(lm::GenerateRequest& request, const base::JsonNode& line) const {
-  if (const auto stop = line.find("stop")) {
-    if (stop->json().is_string()) {
-      request.stop.push_back(stop->string());
-    } else {
-      for (size_t i = 0; i < stop->size(); ++i) request.stop.push_back(stop->at(i).string());
-    }
-    if (std::find(request.stop.begin(), request.stop.end(), "") != request.stop.end())
-      stop->fail("found an empty stop string");
-    if (!request.stop.empty() && !engine_.has_tokenizer())
-      stop->fail("needs a tokenizer.json in the checkpoint; give \"stop_ids\"");
-  }
-  if (const auto ids = line.find("stop_ids"))
-    request.stop_ids = integers(*ids, engine_.config().vocab_size);
-  if (line.boolean_or("ignore_eos", false)) return;
-  const auto& eos = engine_.config().eos_ids;
-  request.stop_ids.insert(request.stop_ids.end(), eos.begin(), eos.end());
-}
-
-std::optional<std::vector<int64_t>> Generate::read_prompt(const base::JsonNode& line,
-                                                          std::string_view raw) {
-  if (!line.find("messages")) return engine_.prompt_tokens(line);
-  if (line.find("prompt") || line.find("prompt_ids"))
-    line.fail("found both \"messages\" and a prompt, expected one of them");
-  if (!engine_.has_tokenizer())
-    line.fail("\"messages\" need a tokenizer.json in the checkpoint; give \"prompt_ids\"");
-  return engine_.tokenizer().encode(
-      conversations_.text(engine_.options().model, line, raw, /*answer_next=*/true));
-}
-
 void Generate::read(size_t index, const base::JsonNode& line, std::string_view raw) {
-  if (BeamLines::asked_by(line)) return beams_.read(index, line);
+  const auto prompt = engine_.prompt_tokens(line, raw);
+  if (BeamLines::asked_by(line)) return beams_.read(index, line, prompt);
   lm::GenerateRequest request;
-  const auto prompt = read_prompt(line, raw);
   request.embeddings = engine_.soft_prompt(line);
   embeddings_[index] = engine_.seq2seq().read_embedding(line);
   const bool reads_tokens = engine_.seq2seq().reads_tokens();
@@ -166,7 +111,8 @@ void Generate::read(size_t index, const base::JsonNode& line, std::string_view r
   request.top = integer_or(line, "logprobs", 0, 0, engine_.config().vocab_size);
   request.n = integer_or(line, "n", 1, 1, 1 << 20);
   request.sampling = read_sampling(line);
-  read_stops(request, line);
+  auto stops = engine_.stops(line);
+  request.stop = std::move(stops.strings), request.stop_ids = std::move(stops.ids);
   requests_[index] = std::move(request);
 }
 

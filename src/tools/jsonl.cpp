@@ -141,4 +141,25 @@ base::Json shortest_numbers(const std::vector<float>& values) {
   return out;
 }
 
+base::Json top_json(const Top& top) {
+  auto out = base::Json::array();
+  for (const auto& place : top) {
+    auto best = base::Json::array();
+    for (const auto& [id, logprob] : place) best.push_back({id, shortest_number(logprob)});
+    out.push_back(std::move(best));
+  }
+  return out;
+}
+
+int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwise, int64_t low,
+                   int64_t high) {
+  const auto given = line.find(name);
+  return given ? given->integer(low, high) : otherwise;
+}
+
+double number_or(const base::JsonNode& line, const char* name, double otherwise) {
+  const auto given = line.find(name);
+  return given ? given->number() : otherwise;
+}
+
 }  // namespace preimage::tools

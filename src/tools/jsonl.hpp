@@ -4,9 +4,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "preimage/base/json.hpp"
+#include "preimage/base/json_node.hpp"
 
 namespace preimage::tools {
 
@@ -38,5 +39,13 @@ std::string line_text(const base::Json& value);
 // The double whose shortest text is that of the float; null when it is not finite.
 base::Json shortest_number(float value);
 base::Json shortest_numbers(const std::vector<float>& values);
+// For each place its best [id, log-probability].
+using Top = std::vector<std::vector<std::pair<int64_t, float>>>;
+base::Json top_json(const Top& top);
+
+// A field, or `otherwise` where the line has none.
+int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwise, int64_t low,
+                   int64_t high = INT64_MAX);
+double number_or(const base::JsonNode& line, const char* name, double otherwise);
 
 }  // namespace preimage::tools

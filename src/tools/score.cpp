@@ -15,7 +15,10 @@ class ScoreTool : public LineTool {
   ScoreTool(const EngineOptions& options, int64_t top) : engine_(options), top_(top) {}
 
   std::vector<std::string> input_fields() const override {
-    return {"prompt", "prompt_ids", "messages", "continuation", "continuation_ids", "soft_prompt"};
+    std::vector<std::string> names = {"prompt", "prompt_ids", "continuation", "continuation_ids",
+                                      "soft_prompt"};
+    for (const auto& name : Conversations::fields()) names.push_back(name);
+    return names;
   }
   std::vector<std::string> output_fields() const override { return {"logprobs", "top"}; }
   void prepare(size_t lines) override {
@@ -24,10 +27,9 @@ class ScoreTool : public LineTool {
   }
   void load(c10::Device device) override { engine_.load(device); }
 
-  void read(size_t index, const base::JsonNode& line, std::string_view) override {
-    refuse_messages(line);
+  void read(size_t index, const base::JsonNode& line, std::string_view raw) override {
     lm::ScoreRequest request;
-    const auto prompt = engine_.prompt_tokens(line);
+    const auto prompt = engine_.prompt_tokens(line, raw);
     const auto continuation = engine_.tokens(line, "continuation", "continuation_ids", false);
     request.embeddings = engine_.soft_prompt(line);
     if (!prompt && !request.embeddings.defined())
@@ -66,13 +68,7 @@ class ScoreTool : public LineTool {
  private:
   Json output(const lm::Score& score) const {
     Json out = {{"logprobs", shortest_numbers(score.logprobs)}};
-    if (top_ == 0) return out;
-    out["top"] = Json::array();
-    for (const auto& place : score.top) {
-      auto best = Json::array();
-      for (const auto& [id, logprob] : place) best.push_back({id, shortest_number(logprob)});
-      out["top"].push_back(std::move(best));
-    }
+    if (top_ > 0) out["top"] = top_json(score.top);
     return out;
   }
 

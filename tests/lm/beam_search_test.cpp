@@ -122,6 +122,34 @@ TEST(DecoderBeams, OfTransformers) {
   expect_as_transformers(*batch, expected["beams"], prompts, {2, 3});
 }
 
+TEST(DecoderBeams, StopStringsOfTransformers) {
+  const auto model = load_model(fixture("qwen2_text"), {});
+  const auto tokenizer = text::load_tokenizer(fixture("qwen2_text"));
+  const auto batch = make_sequence_batch(*model, 64, 64);
+  int64_t stops = 0;
+  for (const auto& row : base::read_json(fixture("qwen2_text_stops.json"))) {
+    const BeamRequest request{.prompt = {row["prompt_ids"].get<Ids>(), {}},
+                              .max_new_tokens = 16,
+                              .beams = 3,
+                              .returned = 3,
+                              .stop_ids = model->config().eos_ids,
+                              .stop = row["stop"],
+                              .tokenizer = &tokenizer};
+    const auto found = beam_search(*batch, {request})[0];
+    ASSERT_EQ(found.size(), 3u);
+    for (size_t k = 0; k < found.size(); ++k) {
+      EXPECT_EQ(found[k].ids, row["ids"][k].get<Ids>()) << k;
+      EXPECT_NEAR(found[k].score, row["scores"][k].get<double>(), 1e-4);
+      if (found[k].finish_reason != "stop") continue;
+      ++stops;
+      const auto text = tokenizer.decode(found[k].ids);
+      EXPECT_EQ(text.rfind(found[k].text, 0), 0u) << text;
+      EXPECT_LT(found[k].text.size(), text.size());
+    }
+  }
+  EXPECT_GE(stops, 3);
+}
+
 std::vector<int64_t> bits_of(const std::vector<Hypothesis>& hypotheses) {
   std::vector<int64_t> bits;
   for (const auto& one : hypotheses) {
@@ -194,6 +222,7 @@ TEST(BeamRequests, RefusesWhatItCannotSearch) {
               testing::HasSubstr("2 beams of which 3"));
   EXPECT_THAT(error({.prompt = {{5}, {}}, .max_new_tokens = 0}),
               testing::HasSubstr("max_new_tokens"));
+  EXPECT_THAT(error({.prompt = {{5}, {}}, .stop = {"a"}}), testing::HasSubstr("tokenizer"));
 }
 
 }  // namespace

@@ -82,7 +82,8 @@ TEST(Lines, Generate) {
   expect(R"({"prompt":"a","num_beams":2,"early_stopping":"maybe"})",
          "65 F:7: early_stopping: found");
   expect(R"({"prompt":"a","num_beams":2,"temperature":1})", "65 F:7: temperature: does not go");
-  expect(R"({"prompt":"a","num_beams":2,"stop":"b"})", "65 F:7: stop: does not go");
+  expect(R"({"prompt":"a","num_beams":2,"stop":""})", "65 F:7: stop: found an empty stop string");
+  expect(R"({"messages":[],"num_beams":2})", "no chat template");
   expect(R"({"prompt":"a","num_beams":2,"max_new_tokens":300})", "65 F:7: found a prompt of 1");
   expect(R"({"prompt":"","num_beams":2})", "65 F:7: found an empty prompt");
   for (const char* beams : {"", R"("num_beams":2,)"})

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "preimage/lm/sequence_batch.hpp"
+#include "preimage/text/tokenizer.hpp"
 
 namespace preimage::lm {
 
@@ -29,14 +31,19 @@ struct BeamRequest {
   double repetition_penalty = 1;
   int64_t no_repeat_ngram = 0;
   std::vector<int64_t> stop_ids;
+  // A hypothesis also ends where its text holds one of these; they need a tokenizer, which must
+  // outlive the search.
+  std::vector<std::string> stop;
+  const text::Tokenizer* tokenizer = nullptr;
 };
 
 struct Hypothesis {
-  std::vector<int64_t> ids;     // the stop token not included
+  std::vector<int64_t> ids;     // a stop token not included, the tokens of a stop string included
   std::vector<float> logprobs;  // of each id, under the raw model
   // Sum of the penalised log-probabilities over (tokens ^ length_penalty), the stop token counted.
   float score = 0;
-  bool stopped = false;  // by a stop id; else by max_new_tokens
+  std::string finish_reason;  // "eos" (a stop id), "stop" (a stop string) or "length"
+  std::string text;           // of "stop": what stands before the stop string
 };
 
 // For each request its hypotheses, best first.
