@@ -43,8 +43,15 @@ SHARES = {
 }
 # What the elements should be.
 TYPES = {"int": 0.55, "char": 0.17, "word": 0.20, "pair": 0.08}
-# Role: kinds, problems of each, first task id.
-HELD_OUT = {"train": (120, 2, 601), "validation": (30, 2, 511), "test": (60, 2, 11)}
+# Role, kinds, problems of each, first task id; drawn in this order.
+HELD_OUT = (
+    ("train", 120, 2, 601),
+    ("validation", 30, 2, 511),
+    ("test", 60, 2, 11),
+    ("train", 134, 1, 841),
+    ("validation", 30, 1, 571),
+    ("test", 180, 1, 131),
+)
 CODER_KINDS = 150
 SEEN_AT_LEAST = 2  # coder kinds in which each part of a kind held out occurs
 PROMPT = "{text}\n\n{tests}\n\n"  # as in jobs/quick/verifier.json
@@ -84,17 +91,15 @@ def part_names(kind):
 
 
 def choose_kinds(coder_kinds=CODER_KINDS):
-    """Kinds by role."""
+    """The kinds that the coder is trained on, and those of each entry of HELD_OUT."""
     source, kinds, taken = random.Random(SEED), all_kinds(), set()
-    roles = {"coder": draw_kinds(source, coder_kinds, taken, kinds)}
-    seen = collections.Counter(part for kind in roles["coder"] for part in part_names(kind))
+    coder = draw_kinds(source, coder_kinds, taken, kinds)
+    seen = collections.Counter(part for kind in coder for part in part_names(kind))
 
     def new_combination(kind):
         return kind.parts >= 2 and all(seen[part] >= SEEN_AT_LEAST for part in part_names(kind))
 
-    for role, (count, _, _) in HELD_OUT.items():
-        roles[role] = draw_kinds(source, count, taken, kinds, new_combination)
-    return roles
+    return coder, [draw_kinds(source, count, taken, kinds, new_combination) for _, count, _, _ in HELD_OUT]
 
 
 # ----------------------------------------------------------------------------------------------------------- problems
@@ -119,7 +124,8 @@ def checked_program(instance, cases, style=None):
 
 
 def shipped_problem(kind, source, texts):
-    """A problem whose tests tell it from every sibling, of a text not in `texts` (which it joins)."""
+    """A problem whose tests tell it from every sibling, of a text not in `texts` (which it joins), and the number of
+    siblings that they do not tell apart; None where the kind has no other text."""
     best = None
     for _ in range(40):
         drawn = draw_problem(kind, source)
@@ -132,6 +138,8 @@ def shipped_problem(kind, source, texts):
             best = (missed, instance, cases, text)
         if best and best[0] == 0:
             break
+    if best is None:
+        return None
     missed, instance, cases, text = best
     texts.add(normalised(text))
     for style in dict.fromkeys(STYLES[kind.shape]):
@@ -151,17 +159,17 @@ def normalised(text):
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
-def make_problems(roles):
-    """Rows of problems.jsonl in the order of their ids."""
+def make_problems(held_out):
+    """Rows of problems.jsonl in the order of their ids. A kind that has no further text loses its ids."""
     source, texts, rows, missed = random.Random(SEED + 1), set(), [], 0
-    for role, (_, each, first) in HELD_OUT.items():
-        number = first
-        for kind in roles[role]:
-            for _ in range(each):
-                row, count = shipped_problem(kind, source, texts)
-                missed += count
-                rows.append({"task_id": number, **row})
-                number += 1
+    for (_, _, each, first), kinds in zip(HELD_OUT, held_out):
+        for number in range(first, first + each * len(kinds)):
+            made = shipped_problem(kinds[(number - first) // each], source, texts)
+            if made is None:
+                continue
+            row, count = made
+            missed += count
+            rows.append({"task_id": number, **row})
     print(f"{len(rows)} problems; {missed} replacements of one part that their tests do not tell apart")
     return sorted(rows, key=lambda row: row["task_id"])
 
@@ -222,23 +230,25 @@ def main():
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
 
-    roles = choose_kinds(options.coder_kinds)
-    rows = make_problems(roles)
+    coder, held_out = choose_kinds(options.coder_kinds)
+    rows = make_problems(held_out)
     options.out.mkdir(parents=True, exist_ok=True)
     with open(options.out / "problems.jsonl", "w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in rows)
-    keys = {role: [kind.key for kind in kinds] for role, kinds in roles.items()}
+    keys = {"coder": [kind.key for kind in coder]}
+    for (role, _, _, _), kinds in zip(HELD_OUT, held_out):
+        keys.setdefault(role, []).extend(kind.key for kind in kinds)
     (options.out / "kinds.json").write_text(json.dumps(keys, indent=1) + "\n", encoding="utf-8")
 
     if options.corpus:
         options.corpus.mkdir(parents=True, exist_ok=True)
         reserved = frozenset(normalised(row["text"]) for row in rows)
-        for name, role, count, seed in (
-            ("train", "coder", options.examples, SEED + 2),
-            ("valid", "validation", 2000, SEED + 3),
+        for name, kinds, count, seed in (
+            ("train", coder, options.examples, SEED + 2),
+            ("valid", held_out[1], 2000, SEED + 3),
         ):
-            made = write_corpus(options.corpus / f"{name}.jsonl", roles[role], count, seed, reserved, options.workers)
-            print(json.dumps({"file": f"{name}.jsonl", "kinds": len(roles[role]), **made}))
+            made = write_corpus(options.corpus / f"{name}.jsonl", kinds, count, seed, reserved, options.workers)
+            print(json.dumps({"file": f"{name}.jsonl", "kinds": len(kinds), **made}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "families.hpp"
+#include "preimage/base/error.hpp"
 
 namespace preimage::lm {
 namespace {
@@ -48,15 +49,41 @@ at::Tensor Decoder::normed(const at::Tensor& x, const at::Tensor& weight) const 
 
 at::Tensor Decoder::hidden(const at::Tensor& embeddings,
                            const nn::AttentionContext& context) const {
+  return final_norm(through_layers(embeddings, context, {0, config_.layers}));
+}
+
+at::Tensor Decoder::through_layers(const at::Tensor& states, const nn::AttentionContext& context,
+                                   LayerRange range) const {
   const auto table = rotary_table(context.position_limit());
   const Pass pass{context, table};
-  at::Tensor x = embeddings;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const DecoderLayer& layer = layers_[i];
-    x = x + layer.attention->forward(normed(x, layer.input_norm), static_cast<int64_t>(i), pass);
+  at::Tensor x = states;
+  for (int64_t i = range.begin; i < range.end; ++i) {
+    const DecoderLayer& layer = layers_[static_cast<size_t>(i)];
+    x = x + layer.attention->forward(normed(x, layer.input_norm), i, pass);
     x = x + layer.feed_forward->forward(normed(x, layer.post_norm));
   }
-  return normed(x, norm_);
+  return x;
+}
+
+namespace {
+
+const Decoder& decoder_of(const Model& model) {
+  const auto* decoder = dynamic_cast<const Decoder*>(&model);
+  base::check(decoder != nullptr, "a range of layers is asked of a decoder");
+  return *decoder;
+}
+
+}  // namespace
+
+at::Tensor through_layers(const Model& model, const at::Tensor& x,
+                          const nn::AttentionContext& context, LayerRange range) {
+  base::check(range.begin >= 0 && range.begin <= range.end && range.end <= model.config().layers,
+              "the model has the layers that are asked for");
+  return decoder_of(model).through_layers(x, context, range);
+}
+
+at::Tensor final_norm(const Model& model, const at::Tensor& x) {
+  return decoder_of(model).final_norm(x);
 }
 
 }  // namespace preimage::lm

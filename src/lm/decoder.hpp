@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "preimage/lm/layer_range.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/nn/layers.hpp"
 
@@ -49,6 +50,9 @@ class Decoder : public Model {
   at::Device device() const override { return embedding_.device(); }
   at::Tensor embed(const at::Tensor& ids) const override;
   at::Tensor hidden(const at::Tensor& x, const nn::AttentionContext& context) const override;
+  at::Tensor through_layers(const at::Tensor& x, const nn::AttentionContext& context,
+                            LayerRange range) const;
+  at::Tensor final_norm(const at::Tensor& x) const { return normed(x, norm_); }
   const std::vector<nn::HeadLayout>& attention_layers() const override { return heads_; }
   // The experts of a token are looked up on the host.
   bool capturable() const override { return !config_.experts; }

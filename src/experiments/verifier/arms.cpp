@@ -41,16 +41,34 @@ std::unique_ptr<EnergyModel> OuroborosArm::build(const TensorMap& values) const 
   return std::make_unique<Ouroboros>(config_, source_of(values));
 }
 
+double Arm::prepare(const std::vector<EncodedProgram*>&, double) const {
+  return 0;
+}
+
+lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers) {
+  lm::TensorList out;
+  for (const auto& [name, shape] : lm::expected_tensors(config)) {
+    const bool top = layer_of(name) >= config.layers - layers;
+    if (top || (layers > 0 && name == "model.norm.weight")) out.emplace_back(name, shape);
+  }
+  return out;
+}
+
+TensorMap load_tensors(const std::filesystem::path& folder, const lm::ModelConfig& config,
+                       const lm::LoadOptions& load) {
+  TensorMap out;
+  const lm::Checkpoint checkpoint(folder);
+  for (const auto& [name, shape] : lm::expected_tensors(config))
+    out[name] = checkpoint.load(name, shape, load.dtype, load.device);
+  return out;
+}
+
 GeneratorArm::GeneratorArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
                            const GeneratorArmOptions& options)
-    : config_(lm::read_model_config(folder)), options_(options) {
-  const lm::Checkpoint checkpoint(folder);
-  for (const auto& [name, shape] : lm::expected_tensors(config_)) {
-    stored_[name] = checkpoint.load(name, shape, load.dtype, load.device);
-    const bool top = layer_of(name) >= config_.layers - options.tuned_layers;
-    const bool last_norm = options.tuned_layers > 0 && name == "model.norm.weight";
-    if (top || last_norm) trained_.emplace_back(name, shape);
-  }
+    : config_(lm::read_model_config(folder)),
+      options_(options),
+      trained_(top_tensors(config_, options.tuned_layers)),
+      stored_(load_tensors(folder, config_, load)) {
   EnergyHead::append_tensors(config_.hidden_size, trained_);
 }
 

@@ -1,11 +1,12 @@
-// The two kinds of verifier: an OuroborosModel trained from scratch, and the generator's own hidden
-// states with an energy head.
+// The kinds of verifier: an OuroborosModel trained from scratch, and the generator's own hidden
+// states with an energy head; likelihood_arm.hpp has the third.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <string>
 
+#include "encoding.hpp"
 #include "energy_model.hpp"
 #include "ouroboros.hpp"
 #include "preimage/base/config.hpp"
@@ -27,7 +28,16 @@ class Arm {
   // `values` holds every trained tensor by name, in one dtype: leaves of a step, or what was
   // learned.
   virtual std::unique_ptr<EnergyModel> build(const TensorMap& values) const = 0;
+  // Computes what never changes of the programs and keeps it with them, until `bytes` are used;
+  // energies are the same with and without it. Returns the bytes.
+  virtual double prepare(const std::vector<EncodedProgram*>& programs, double bytes) const;
 };
+
+// The tensors of a checkpoint's top layers and, if there is one, of the final norm.
+lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers);
+// All tensors of a checkpoint, decoded.
+TensorMap load_tensors(const std::filesystem::path& folder, const lm::ModelConfig& config,
+                       const lm::LoadOptions& load);
 
 class OuroborosArm : public Arm {
  public:

@@ -50,6 +50,8 @@ void DataConfig::fields(base::Fields& f) {
        .min = 0,
        .max = 1});
   f.add("train_limit", train_limit, {.help = "training problems; 0: all", .min = 0});
+  f.add("validation_limit", validation_limit,
+        {.help = "problems of a published validation split; 0: train_limit", .min = 0});
   f.add("test_limit", test_limit, {.help = "test problems; 0: all", .min = 0});
 }
 
@@ -91,11 +93,17 @@ void SandboxConfig::fields(base::Fields& f) {
 void ArmsConfig::fields(base::Fields& f) {
   f.add("kinds", kinds,
         {.help = "ouroboros: an encoder from scratch; generator: the generator's hidden states with"
-                 " an energy head, its top layers tuned",
-         .choices = {"ouroboros", "generator"}});
+                 " an energy head, its top layers tuned; likelihood: the generator's log-probability"
+                 " of the program, its top layers tuned",
+         .choices = {"ouroboros", "generator", "likelihood"}});
   f.add("tokenizer", tokenizer,
         {.help = "folder with the tokenizer.json of arm ouroboros; empty: the generator's"});
   f.add("prompt", prompt, {.help = "what a verifier reads of the problem, with {text} and so on"});
+  f.add("shown_tests", shown_tests,
+        {.help = "tests in that prompt, in training and test alike; -1: all", .min = -1});
+  f.add("border", border,
+        {.help = "an end-of-text token between prompt and program; false: the program follows the"
+                 " prompt, as in generation"});
   f.add("max_tokens", max_tokens,
         {.help = "prompt and program, cut beyond", .unit = "tokens", .min = 4, .max = 1e6});
   f.add("hidden_size", hidden_size, {.help = "ouroboros: width", .min = 32, .max = 65536});
@@ -106,7 +114,17 @@ void ArmsConfig::fields(base::Fields& f) {
       {.help = "sigmoid: each position in [0, 1]; raw: unbounded", .choices = {"sigmoid", "raw"}});
   f.add(
       "tuned_layers", tuned_layers,
-      {.help = "generator: layers trained from the top; 0: the head alone", .min = 0, .max = 1000});
+      {.help = "generator, likelihood: layers trained from the top; 0: the head alone",
+       .min = 0,
+       .max = 1000});
+  f.add("scale", scale,
+        {.help = "likelihood: energy of a nat at the start of training", .min = 1e-6, .max = 1e3});
+  f.add("state_mb", state_mb,
+        {.help = "likelihood: frozen states of training programs that each rank keeps; the others"
+                 " are computed again at each use",
+         .unit = "MiB",
+         .min = 0,
+         .role = placement});
 }
 
 void VerifierConfig::fields(base::Fields& f) {
@@ -130,6 +148,9 @@ void VerifierConfig::fields(base::Fields& f) {
         {.help = "resamples of the test problems", .min = 100, .max = 1e7});
   f.add("calibration_bins", calibration_bins,
         {.help = "of the reliability diagram", .min = 1, .max = 1000});
+  f.add("score_training", score_training,
+        {.help = "give the training problems' programs energies too, not those of validation and"
+                 " test alone"});
   f.add("keep_inputs", keep_inputs, {.help = "keep the verifier's token ids of every candidate"});
 }
 
@@ -155,11 +176,11 @@ base::ConfigErrors VerifierConfig::check() const {
     errors.push_back("\"arms.tokenizer\": found nothing, expected a folder with tokenizer.json");
   else
     require_file(errors, "arms.tokenizer", fs::path(tokenizer_folder()) / "tokenizer.json");
-  if (has_arm("generator")) {
+  if (reads_generator()) {
     require_file(errors, "generation.model", fs::path(generation.model) / "config.json");
     if (!arms.tokenizer.empty() && arms.tokenizer != generation.model)
       errors.push_back(
-          "\"arms.tokenizer\": arm generator reads the generator's own tokens; leave it"
+          "\"arms.tokenizer\": arms generator and likelihood read the generator's own tokens; leave it"
           " empty");
   }
   if (arms.hidden_size % 32 != 0 || arms.hidden_size % (2 * arms.heads) != 0)

@@ -26,6 +26,7 @@ struct DataConfig {
   double test_share = 0.2;  // of the problems of `candidates`, where the file names no split
   double leak_limit = 0.8;  // trigram Jaccard of prompts across splits
   int64_t train_limit = 0, test_limit = 0;  // problems; 0: all
+  int64_t validation_limit = 0;             // published ones; 0: train_limit
   void fields(base::Fields& f);
 };
 
@@ -59,11 +60,15 @@ struct SandboxConfig {
 struct ArmsConfig {
   std::vector<std::string> kinds = {"ouroboros"};
   std::string tokenizer;          // folder; "": the generator's
-  std::string prompt = "{text}";  // what the verifier sees; the tests stay out of it
+  std::string prompt = "{text}";  // what the verifier sees
+  int64_t shown_tests = 0;        // in it; -1: all
+  bool border = true;             // end-of-text between prompt and program
   int64_t max_tokens = 1024;
   int64_t hidden_size = 512, layers = 12, heads = 8;  // ouroboros
   std::string energy = "sigmoid";                     // or raw
-  int64_t tuned_layers = 2;                           // generator
+  int64_t tuned_layers = 2;                           // generator, likelihood
+  double scale = 0.3;                                 // likelihood: of a nat, at the start
+  double state_mb = 4096;                             // likelihood: of frozen states kept
   void fields(base::Fields& f);
 };
 
@@ -81,12 +86,14 @@ struct VerifierConfig {
   int64_t bootstrap_draws = 10000;
   int64_t calibration_bins = 10;
   bool keep_inputs = false;
+  bool score_training = true;  // energies of the training problems too
 
   void fields(base::Fields& f);
   // Rules between fields, and that the files are there; all errors at once.
   base::ConfigErrors check() const;
   bool generates() const { return data.candidates.empty(); }
   bool has_arm(const std::string& kind) const;
+  bool reads_generator() const { return has_arm("generator") || has_arm("likelihood"); }
   const std::string& tokenizer_folder() const {
     return arms.tokenizer.empty() ? generation.model : arms.tokenizer;
   }

@@ -108,7 +108,7 @@ void write_corpus(const Corpus& corpus, const std::filesystem::path& path) {
 EncodedCorpus::EncodedCorpus(const Corpus& corpus, const VerifierConfig& config,
                              const text::Tokenizer& tokenizer, uint64_t seed)
     : own_(corpus.problems.size()), blind_(corpus.problems.size()) {
-  const ProgramEncoder encoder(tokenizer, config.arms.max_tokens);
+  const ProgramEncoder encoder(tokenizer, config.arms.max_tokens, config.arms.border);
   const auto encode = [&](size_t problem, const std::string& prompt) {
     std::vector<EncodedProgram> out;
     for (const auto& candidate : corpus.problems[problem].candidates)

@@ -6,8 +6,9 @@
 
 namespace preimage::verifier {
 
-ProgramEncoder::ProgramEncoder(const text::Tokenizer& tokenizer, int64_t max_tokens)
-    : tokenizer_(tokenizer), max_tokens_(max_tokens) {
+ProgramEncoder::ProgramEncoder(const text::Tokenizer& tokenizer, int64_t max_tokens,
+                               bool inner_border)
+    : tokenizer_(tokenizer), max_tokens_(max_tokens), inner_border_(inner_border) {
   if (!tokenizer.special().eos)
     throw base::data_error(
         "the verifier's tokenizer names no eos_token in tokenizer_config.json; it marks the border"
@@ -26,7 +27,8 @@ EncodedProgram ProgramEncoder::encode(const std::string& prompt, const std::stri
     out.truncated = true;
   }
   out.ids = std::move(head);
-  out.ids.push_back(border_);
+  // A program is never the beginning of a sequence: something must predict its first token.
+  if (inner_border_ || out.ids.empty()) out.ids.push_back(border_);
   out.ids.insert(out.ids.end(), tail.begin(), tail.end());
   out.ids.push_back(border_);
   out.targets = static_cast<int64_t>(tail.size()) + 1;

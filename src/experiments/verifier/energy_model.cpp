@@ -13,6 +13,12 @@ void Sequences::add(const std::vector<int64_t>& sequence, int64_t target) {
   ids.insert(ids.end(), sequence.begin(), sequence.end());
   lengths.push_back(static_cast<int64_t>(sequence.size()));
   targets.push_back(target);
+  states.emplace_back();
+}
+
+void Sequences::add(const EncodedProgram& program) {
+  add(program.ids, program.targets);
+  states.back() = program.state;
 }
 
 EnergyHead::EnergyHead(int64_t hidden_size, bool bounded, const lm::TensorSource& source)

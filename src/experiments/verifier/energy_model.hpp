@@ -9,6 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "encoding.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/nn/attention.hpp"
@@ -22,7 +23,9 @@ struct Sequences {
   std::vector<int64_t> ids;      // [tokens]
   std::vector<int64_t> lengths;  // [sequences]
   std::vector<int64_t> targets;  // [sequences]: so many tokens at the end are the program's
+  std::vector<std::shared_ptr<const ProgramState>> states;  // [sequences]: null where none is kept
   void add(const std::vector<int64_t>& sequence, int64_t target);
+  void add(const EncodedProgram& program);
   int64_t count() const { return static_cast<int64_t>(lengths.size()); }
 };
 

@@ -1,5 +1,6 @@
 #include "ensemble.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -7,6 +8,7 @@
 
 #include <ATen/ATen.h>
 
+#include "likelihood_arm.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
@@ -18,6 +20,9 @@ namespace preimage::verifier {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Above the epochs of any training, so that no two seeds mine the same ones.
+constexpr int64_t kMostEpochs = 1'000'000;
 
 at::ScalarType products_dtype(const VerifierConfig& config) {
   return config.train.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
@@ -31,6 +36,12 @@ std::unique_ptr<const Arm> make_arm(const std::string& kind, const Setup& setup,
     return std::make_unique<GeneratorArm>(
         c.generation.model, lm::LoadOptions{products_dtype(c), device},
         GeneratorArmOptions{.tuned_layers = c.arms.tuned_layers, .bounded = bounded});
+  }
+  if (kind == "likelihood") {
+    return std::make_unique<LikelihoodArm>(
+        c.generation.model, lm::LoadOptions{products_dtype(c), device},
+        LikelihoodArmOptions{
+            .tuned_layers = c.arms.tuned_layers, .bounded = bounded, .scale = c.arms.scale});
   }
   return std::make_unique<OuroborosArm>(OuroborosConfig{.vocab_size = setup.tokenizer.id_limit(),
                                                         .hidden_size = c.arms.hidden_size,
@@ -65,6 +76,25 @@ Ensemble::Ensemble(run::Context& context, const Setup& setup) : context_(context
     arms_.push_back(make_arm(kind, setup, context.device()));
 }
 
+void Ensemble::prepare(TrainingData& data) const {
+  std::vector<EncodedProgram*> programs;
+  const auto add = [&](Examples& examples) {
+    for (auto& program : examples.programs) programs.push_back(&program);
+  };
+  for (auto& examples : data.validation) add(examples);
+  for (auto& examples : data.train) {
+    const auto passing = std::count(examples.passes.begin(), examples.passes.end(), true);
+    if (passing > 0 && passing < std::ssize(examples.passes)) add(examples);
+  }
+  for (const auto& arm : arms_) arm->prepare(programs, setup_.config.arms.state_mb * (1 << 20));
+}
+
+void Ensemble::prepare(std::vector<EncodedProgram>& programs) const {
+  std::vector<EncodedProgram*> all;
+  for (auto& program : programs) all.push_back(&program);
+  for (const auto& arm : arms_) arm->prepare(all, std::numeric_limits<double>::infinity());
+}
+
 const Arm& Ensemble::arm_named(const std::string& name) const {
   for (const auto& arm : arms_) {
     if (arm->name() == name) return *arm;
@@ -84,7 +114,8 @@ TrainingResult Ensemble::train_one(const TrainedModel& model, const Arm& arm,
         {0, point.step + 1, steps, context_.world().size(), context_.world().size()});
   };
   return verifier::train(
-      {arm, data.data, setup_.config.train, loss, training_seed(setup_.seed, model)},
+      {arm, data.data, setup_.config.train, loss, training_seed(setup_.seed, model),
+       model.seed * kMostEpochs},
       {context_.world(), context_.device(), state_file(context_, model), &context_.budget(),
        report});
 }

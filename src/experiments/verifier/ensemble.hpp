@@ -24,6 +24,10 @@ class Ensemble {
  public:
   // Loads what the arms start from. All must outlive the ensemble.
   Ensemble(run::Context& context, const Setup& setup);
+  // Lets every arm keep what it can of the programs that are trained on.
+  void prepare(TrainingData& data) const;
+  // The same for programs that all models are about to score.
+  void prepare(std::vector<EncodedProgram>& programs) const;
   // Trains everything that is not trained yet. Collective; throws ExitCode::stopped when the budget
   // ends it, with the state on disk.
   void train(const TrainingSet& data);

@@ -62,6 +62,12 @@ void leave_out_leaks(std::vector<data::ProgramProblem>& problems, double limit,
   problems = std::move(kept);
 }
 
+int64_t problem_limit(const DataConfig& config, Split split) {
+  if (split == Split::test) return config.test_limit;
+  const bool own = split == Split::validation && config.validation_limit > 0;
+  return own ? config.validation_limit : config.train_limit;
+}
+
 }  // namespace
 
 const char* split_name(Split split) {
@@ -96,12 +102,12 @@ Problems load_problems(const VerifierConfig& config, uint64_t seed) {
   leave_out_leaks(read, config.data.leak_limit, out.notes);
   std::map<Split, int64_t> counts;
   for (const auto wanted : {Split::train, Split::validation, Split::test}) {
-    const int64_t limit = wanted == Split::test ? config.data.test_limit : config.data.train_limit;
+    const int64_t limit = problem_limit(config.data, wanted);
     for (auto& problem : read) {
       if (split_of(problem) != wanted || (limit > 0 && counts[wanted] >= limit)) continue;
       ++counts[wanted];
-      out.list.push_back({problem.id, wanted, data::fill_prompt(config.arms.prompt, problem, 0),
-                          std::move(problem)});
+      auto prompt = data::fill_prompt(config.arms.prompt, problem, config.arms.shown_tests);
+      out.list.push_back({problem.id, wanted, std::move(prompt), std::move(problem)});
     }
   }
   split_validation(out.list, config.data.validation_share, seed);

@@ -96,6 +96,7 @@ void VerifierSearch::train() {
                   training_.miner->groups_per_epoch(), " distinct passing candidates an epoch; ",
                   100 * encoded_->truncated_share(), " % of the programs are cut"));
   ensemble_ = std::make_unique<Ensemble>(context_, *setup_);
+  ensemble_->prepare(training_.data);
   ensemble_->train(training_);
   for (const auto& model : ensemble_->trained()) {
     TrainedScores scores{model.arm, model.loss, model.seed, {}, {}};
@@ -125,13 +126,17 @@ void VerifierSearch::score(run::Work& work) {
 
 store::UnitOutput VerifierSearch::score_problem(int64_t index) {
   const auto& problem = corpus_.problems[static_cast<size_t>(index)];
-  const auto& programs = encoded_->programs(index);
-  const auto& blind_programs = encoded_->blind(index);
+  auto programs = encoded_->programs(index), blind_programs = encoded_->blind(index);
+  const bool scored = setup_->config.score_training || problem.split != Split::train;
+  if (scored) {
+    ensemble_->prepare(programs);
+    ensemble_->prepare(blind_programs);
+  }
   store::UnitOutput out;
   base::Json energies = base::Json::array(), blinds = base::Json::array();
-  std::vector<double> chosen(programs.size(), 0.0);
+  std::vector<double> chosen(programs.size(), scored ? 0.0 : not_a_number);
   double seeds = 0;
-  for (size_t t = 0; t < ensemble_->trained().size(); ++t) {
+  for (size_t t = 0; scored && t < ensemble_->trained().size(); ++t) {
     const auto& model = ensemble_->trained()[t];
     const auto own = ensemble_->score(t, programs);
     const auto blind =
@@ -153,7 +158,7 @@ store::UnitOutput VerifierSearch::score_problem(int64_t index) {
         c.logprob_sum};
     row.logprob_mean = c.logprob_sum / static_cast<double>(std::max<int64_t>(1, c.tokens));
     row.stop = c.stop, row.verdict = c.verdict, row.normal_form = c.normal_form;
-    row.outputs = c.outputs, row.energy = chosen[i] / seeds, row.truncated = programs[i].truncated;
+    row.outputs = c.outputs, row.energy = chosen[i] / std::max(1.0, seeds), row.truncated = programs[i].truncated;
     row.cpu_s = c.cpu_s, row.detail = c.detail;
     out.rows[table::candidates].push_back(store::to_row(row));
     if (setup_->config.keep_inputs)
@@ -170,6 +175,7 @@ void VerifierSearch::tell_scores(const std::vector<run::Told>& results) {
       corpus_.problems[p].candidates.clear();  // of no use to any selector
       continue;
     }
+    if (results[p].scalars.at("energies").empty()) continue;  // a training problem's
     for (size_t t = 0; t < scores_.size(); ++t) {
       scores_[t].energies[p] = results[p].scalars.at("energies")[t].get<std::vector<double>>();
       scores_[t].blind[p] = results[p].scalars.at("blind")[t].get<std::vector<double>>();

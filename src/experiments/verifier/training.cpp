@@ -39,17 +39,18 @@ std::vector<TrainingPoint> curve_points(const at::Tensor& tensor) {
 // The endless sequence of groups, epoch after epoch.
 class GroupStream {
  public:
-  explicit GroupStream(const PairMiner& miner)
-      : miner_(miner), per_epoch_(miner.groups_per_epoch()) {}
+  GroupStream(const PairMiner& miner, int64_t first_epoch)
+      : miner_(miner), first_epoch_(first_epoch), per_epoch_(miner.groups_per_epoch()) {}
   const Group& at(int64_t index) {
     const int64_t epoch = index / per_epoch_;
-    if (epoch != epoch_) groups_ = miner_.epoch(epoch), epoch_ = epoch;
+    if (epoch != epoch_) groups_ = miner_.epoch(first_epoch_ + epoch), epoch_ = epoch;
     return groups_[static_cast<size_t>(index % per_epoch_)];
   }
   int64_t per_epoch() const { return per_epoch_; }
 
  private:
   const PairMiner& miner_;
+  int64_t first_epoch_;
   int64_t per_epoch_;
   int64_t epoch_ = -1;
   std::vector<Group> groups_;
@@ -87,7 +88,7 @@ class Training {
         place_(place),
         options_(request.options),
         list_(request.arm.trained()),
-        stream_(*request.data.miner),
+        stream_(*request.data.miner, request.first_epoch),
         groups_(std::max<int64_t>(1, options_.batch_pairs / negatives())),
         parameters_(request.arm.initial(request.seed, place.device)),
         adam_{at::zeros_like(parameters_.flat), at::zeros_like(parameters_.flat), 0},
@@ -155,12 +156,9 @@ lm::ShardLoss Training::shard_loss(const EnergyModel& model, const std::vector<G
                        static_cast<double>(request_.data.miner->problems_with_both() * groups_);
   for (const auto& group : own) {
     const auto& programs = request_.data.train[static_cast<size_t>(group.problem)].programs;
-    const auto add = [&](int64_t index) {
-      const auto& program = programs[static_cast<size_t>(index)];
-      sequences.add(program.ids, program.targets);
-    };
-    add(group.positive);
-    for (const int64_t index : group.negatives) add(index);
+    sequences.add(programs[static_cast<size_t>(group.positive)]);
+    for (const int64_t index : group.negatives)
+      sequences.add(programs[static_cast<size_t>(index)]);
     weights.push_back(static_cast<float>(group.weight * scale));
   }
   const DropoutSource dropout{options_.dropout, request_.seed,
@@ -319,7 +317,7 @@ std::vector<double> score(const EnergyModel& model, const std::vector<EncodedPro
     Sequences sequences;
     size_t end = begin;
     do {
-      sequences.add(programs[end].ids, programs[end].targets);
+      sequences.add(programs[end]);
       ++end;
     } while (end < programs.size() &&
              static_cast<int64_t>(sequences.ids.size() + programs[end].ids.size()) <= batch_tokens);

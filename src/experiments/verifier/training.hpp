@@ -64,6 +64,7 @@ struct TrainingRequest {
   TrainingOptions options;
   LossOptions loss;
   uint64_t seed = 0;
+  int64_t first_epoch = 0;  // of the miner: trainings that start alike see other pairs
 };
 
 struct TrainingPlace {

@@ -52,7 +52,7 @@ std::function<sandbox::Judge&()> judge_of(run::Context& context, const SandboxCo
 
 std::vector<std::string> Verifier::identity_files() const {
   std::set<std::string> files;
-  const bool uses_generator = config_.generates() || config_.has_arm("generator");
+  const bool uses_generator = config_.generates() || config_.reads_generator();
   if (uses_generator) add_folder(files, config_.generation.model);
   files.insert(fs::path(config_.tokenizer_folder()) / "tokenizer.json");
   if (config_.generates()) {
