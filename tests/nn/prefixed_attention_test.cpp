@@ -24,11 +24,11 @@ TEST(PrefixedAttention, RowsAreThoseOfTheWholeSequence) {
   EXPECT_EQ(context.position_limit(), 27);
   EXPECT_EQ(context.positions()[3].item<int64_t>(), 7);
 
-  const auto whole = at::cat(
-      {prompt, rows.narrow(0, 0, 3), prompt, rows.narrow(0, 3, 20), rows.narrow(0, 23, 5)});
+  const auto whole =
+      at::cat({prompt, rows.narrow(0, 0, 3), prompt, rows.narrow(0, 3, 20), rows.narrow(0, 23, 5)});
   const auto expected = attention(whole, heads, make_packing({10, 27, 5}, at::kCPU));
-  const auto own = at::cat(
-      {expected.narrow(0, 7, 3), expected.narrow(0, 17, 20), expected.narrow(0, 37, 5)});
+  const auto own =
+      at::cat({expected.narrow(0, 7, 3), expected.narrow(0, 17, 20), expected.narrow(0, 37, 5)});
   EXPECT_TRUE(at::equal(ours, own));
   EXPECT_LT(relative_error(gradients(ours, {rows})[0], gradients(own, {rows})[0]), 1e-6);
 }

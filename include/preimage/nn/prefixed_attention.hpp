@@ -44,8 +44,8 @@ class PrefixedAttention : public AttentionContext {
  private:
   std::vector<const AttentionPrefix*> prefixes_;
   std::vector<int64_t> lengths_;
-  Packing packing_;               // of the whole sequences
-  at::Tensor positions_, rows_;   // [rows]: in the sequence, in the packing
+  Packing packing_;              // of the whole sequences
+  at::Tensor positions_, rows_;  // [rows]: in the sequence, in the packing
 };
 
 }  // namespace preimage::nn

@@ -91,11 +91,12 @@ void SandboxConfig::fields(base::Fields& f) {
 }
 
 void ArmsConfig::fields(base::Fields& f) {
-  f.add("kinds", kinds,
-        {.help = "ouroboros: an encoder from scratch; generator: the generator's hidden states with"
-                 " an energy head, its top layers tuned; likelihood: the generator's log-probability"
-                 " of the program, its top layers tuned",
-         .choices = {"ouroboros", "generator", "likelihood"}});
+  f.add(
+      "kinds", kinds,
+      {.help = "ouroboros: an encoder from scratch; generator: the generator's hidden states with"
+               " an energy head, its top layers tuned; likelihood: the generator's log-probability"
+               " of the program, its top layers tuned",
+       .choices = {"ouroboros", "generator", "likelihood"}});
   f.add("tokenizer", tokenizer,
         {.help = "folder with the tokenizer.json of arm ouroboros; empty: the generator's"});
   f.add("prompt", prompt, {.help = "what a verifier reads of the problem, with {text} and so on"});
@@ -112,11 +113,10 @@ void ArmsConfig::fields(base::Fields& f) {
   f.add(
       "energy", energy,
       {.help = "sigmoid: each position in [0, 1]; raw: unbounded", .choices = {"sigmoid", "raw"}});
-  f.add(
-      "tuned_layers", tuned_layers,
-      {.help = "generator, likelihood: layers trained from the top; 0: the head alone",
-       .min = 0,
-       .max = 1000});
+  f.add("tuned_layers", tuned_layers,
+        {.help = "generator, likelihood: layers trained from the top; 0: the head alone",
+         .min = 0,
+         .max = 1000});
   f.add("scale", scale,
         {.help = "likelihood: energy of a nat at the start of training", .min = 1e-6, .max = 1e3});
   f.add("state_mb", state_mb,
@@ -180,7 +180,8 @@ base::ConfigErrors VerifierConfig::check() const {
     require_file(errors, "generation.model", fs::path(generation.model) / "config.json");
     if (!arms.tokenizer.empty() && arms.tokenizer != generation.model)
       errors.push_back(
-          "\"arms.tokenizer\": arms generator and likelihood read the generator's own tokens; leave it"
+          "\"arms.tokenizer\": arms generator and likelihood read the generator's own tokens; "
+          "leave it"
           " empty");
   }
   if (arms.hidden_size % 32 != 0 || arms.hidden_size % (2 * arms.heads) != 0)

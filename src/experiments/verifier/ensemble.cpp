@@ -113,11 +113,10 @@ TrainingResult Ensemble::train_one(const TrainedModel& model, const Arm& arm,
     context_.progress().update(
         {0, point.step + 1, steps, context_.world().size(), context_.world().size()});
   };
-  return verifier::train(
-      {arm, data.data, setup_.config.train, loss, training_seed(setup_.seed, model),
-       model.seed * kMostEpochs},
-      {context_.world(), context_.device(), state_file(context_, model), &context_.budget(),
-       report});
+  return verifier::train({arm, data.data, setup_.config.train, loss,
+                          training_seed(setup_.seed, model), model.seed * kMostEpochs},
+                         {context_.world(), context_.device(), state_file(context_, model),
+                          &context_.budget(), report});
 }
 
 void Ensemble::train(const TrainingSet& data) {

@@ -79,8 +79,7 @@ class FrozenReader {
     const nn::RecordingAttention recording(lengths, layers, model_.device());
     lm::through_layers(model_, embedded(all), recording, {0, layers});
     auto prefixes = recording.prefixes();
-    for (size_t i = 0; i < fresh.size(); ++i)
-      *prompts_.at(fresh[i]) = std::move(prefixes[i]);
+    for (size_t i = 0; i < fresh.size(); ++i) *prompts_.at(fresh[i]) = std::move(prefixes[i]);
   }
 
   // What tuned layers need of a prompt.
@@ -156,8 +155,7 @@ class LikelihoodModel : public EnergyModel {
     int64_t end = 0;
     for (int64_t s = 0; s < sequences.count(); ++s) {
       end += sequences.lengths[static_cast<size_t>(s)];
-      out.insert(out.end(),
-                 sequences.ids.begin() + end - sequences.targets[static_cast<size_t>(s)],
+      out.insert(out.end(), sequences.ids.begin() + end - sequences.targets[static_cast<size_t>(s)],
                  sequences.ids.begin() + end);
     }
     return at::tensor(out, at::kLong);

@@ -14,13 +14,14 @@ namespace preimage::verifier {
 struct ProgramState {
   // The tokens before the last one of the prompt; shared by the programs behind one prompt.
   std::shared_ptr<const nn::AttentionPrefix> prompt;
-  at::Tensor below;  // [targets, d]: the rows that predict the program, before the first tuned layer
+  at::Tensor
+      below;  // [targets, d]: the rows that predict the program, before the first tuned layer
 };
 
 struct LikelihoodArmOptions {
   int64_t tuned_layers = 2;  // from the top, with the final norm; 0: scale and offset alone
   bool bounded = false;
-  double scale = 0.3;      // of a nat, at the start
+  double scale = 0.3;  // of a nat, at the start
 };
 
 // energy = scale * (-log p(program | prompt)) + offset, through a sigmoid where it is bounded. The

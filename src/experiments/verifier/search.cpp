@@ -158,7 +158,8 @@ store::UnitOutput VerifierSearch::score_problem(int64_t index) {
         c.logprob_sum};
     row.logprob_mean = c.logprob_sum / static_cast<double>(std::max<int64_t>(1, c.tokens));
     row.stop = c.stop, row.verdict = c.verdict, row.normal_form = c.normal_form;
-    row.outputs = c.outputs, row.energy = chosen[i] / std::max(1.0, seeds), row.truncated = programs[i].truncated;
+    row.outputs = c.outputs, row.energy = chosen[i] / std::max(1.0, seeds),
+    row.truncated = programs[i].truncated;
     row.cpu_s = c.cpu_s, row.detail = c.detail;
     out.rows[table::candidates].push_back(store::to_row(row));
     if (setup_->config.keep_inputs)

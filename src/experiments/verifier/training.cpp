@@ -157,8 +157,7 @@ lm::ShardLoss Training::shard_loss(const EnergyModel& model, const std::vector<G
   for (const auto& group : own) {
     const auto& programs = request_.data.train[static_cast<size_t>(group.problem)].programs;
     sequences.add(programs[static_cast<size_t>(group.positive)]);
-    for (const int64_t index : group.negatives)
-      sequences.add(programs[static_cast<size_t>(index)]);
+    for (const int64_t index : group.negatives) sequences.add(programs[static_cast<size_t>(index)]);
     weights.push_back(static_cast<float>(group.weight * scale));
   }
   const DropoutSource dropout{options_.dropout, request_.seed,

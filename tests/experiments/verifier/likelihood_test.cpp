@@ -61,8 +61,7 @@ TEST(Likelihood, StartsAsTheGeneratorsLogProbability) {
   for (const int64_t layers : {0, 2, 6}) {
     const auto energies = Likelihood(layers).energies(list);
     for (size_t i = 0; i < list.size(); ++i) {
-      const double sum =
-          std::accumulate(scores[i].logprobs.begin(), scores[i].logprobs.end(), 0.0);
+      const double sum = std::accumulate(scores[i].logprobs.begin(), scores[i].logprobs.end(), 0.0);
       EXPECT_NEAR(energies[static_cast<int64_t>(i)].item<float>(), -0.3 * sum, 1e-4) << i;
     }
   }
