@@ -375,6 +375,73 @@ def make_vec2text():
     save(folder, t5, tensors, expected)
 
 
+def make_corrections():
+    """The loop of vec2text over the fixtures above: the ids and cosines that its last step keeps, item by item."""
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer
+    t5 = v2t_t5(51)
+    embedder = T5EncoderModel.from_pretrained(OUT / "gtr", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(OUT / "gtr")
+    state = load_file(OUT / "corrector" / "model.safetensors") | load_file(OUT / "inversion" / "model.safetensors")
+
+    def transformed(name, x):
+        inner = torch.nn.functional.gelu(torch.nn.functional.linear(x, state[name + ".0.weight"], state[name + ".0.bias"]))
+        return torch.nn.functional.linear(inner, state[name + ".3.weight"], state[name + ".3.bias"]).reshape(REPEAT, -1)
+
+    def embed(ids):
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        read = torch.tensor([tokenizer(text, truncation=True, max_length=32)["input_ids"]])
+        return embedder(input_ids=read).last_hidden_state[0].mean(0)
+
+    def corrected(target, text, settings):
+        separator = t5.shared(torch.tensor([1]))
+        ids, found = text["ids"], text["embedding"]
+        rows = torch.cat([separator, transformed("embedding_transform_1", target),
+                          separator, transformed("embedding_transform_3", found),
+                          separator, transformed("embedding_transform_2", target - found),
+                          separator, t5.shared(torch.tensor(ids))])
+        rows = torch.nn.functional.layer_norm(rows, (32,), state["layernorm.weight"], state["layernorm.bias"])
+        mask = torch.cat([torch.ones(4 + 3 * REPEAT), (torch.tensor(ids) != 0).float()])
+        return t5.generate(inputs_embeds=rows[None], attention_mask=mask[None], do_sample=False, **settings)
+
+    def candidates(sequences, target):
+        out = []
+        for ids in sequences.tolist():
+            if 1 in ids:  # what stands behind the end is padding, which is 1 here where vec2text's own release has 0
+                ids = ids[:ids.index(1) + 1]
+            vector = embed(ids)
+            out.append(dict(ids=ids, embedding=vector, cosine=float(torch.cosine_similarity(vector, target, dim=0))))
+        return out
+
+    def loop(target, steps, width, settings):
+        inputs = transformed("embedding_transform", target)[None]
+        texts = candidates(t5.generate(inputs_embeds=inputs, attention_mask=torch.ones(1, REPEAT), do_sample=False,
+                                       num_beams=1, max_length=32), target)
+        for step in range(steps):
+            beams = max(1, width)
+            found = [one for text in texts for one in candidates(
+                corrected(target, text, dict(settings, num_beams=beams, num_return_sequences=beams)), target)]
+            found.sort(key=lambda one: -one["cosine"])
+            texts = []
+            for one in found:
+                if one["ids"] not in [other["ids"] for other in texts]:
+                    texts.append(one)
+            texts = texts[:1 if step + 1 == steps else beams]
+        return texts[0]
+
+    rows = []
+    with torch.no_grad():
+        targets = [embed(tokenizer(text)["input_ids"]) for text in ("the cat sat", "hello world, hello", "a")]
+        for steps, width, settings in ((0, 0, {}), (1, 0, {}), (4, 0, {}), (1, 3, {}), (3, 2, {}), (2, 4, {}),
+                                       (3, 3, dict(repetition_penalty=1.2, no_repeat_ngram_size=3))):
+            for target in targets:
+                best = loop(target, steps, width, dict(settings, max_length=20))
+                rows.append(dict(steps=steps, sequence_beams=width, settings=settings, target=target.tolist(),
+                                 ids=[id for id in best["ids"] if id > 1], text=tokenizer.decode(best["ids"], skip_special_tokens=True),
+                                 cosine=best["cosine"]))
+    (OUT / "corrections.json").write_text(json.dumps(rows, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
 # ---- published weights ---------------------------------------------------------------------------------------------
 
 MINILM_TEXTS = ["", "Hello world.", "  The cat sat on the mat.\n", "Q: What is 12 * 7?\nA: 84", "naïve café, 東京 42",
@@ -442,5 +509,6 @@ if __name__ == "__main__":
         make_bert()
         make_gtr()
         make_vec2text()
+        make_corrections()
         make_decoder_beams()
         make_stop_beams()

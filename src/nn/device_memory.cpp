@@ -29,7 +29,8 @@ double available_system_memory() {
 double free_bytes(c10::Device device) {
 #ifdef PREIMAGE_CUDA
   if (device.is_cuda()) {
-    at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);  // else the allocator knows no device
+    at::globalContext().lazyInitDevice(
+        c10::DeviceType::CUDA);  // else the allocator knows no device
     const c10::cuda::CUDAGuard guard(device);
     size_t free = 0, total = 0;
     C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
