@@ -133,9 +133,13 @@ void add_tool_commands(CLI::App& app, Program& program) {
   add_judge_command(app, program);
   auto* generate =
       app.add_subcommand("generate", "continue prompts, also from stored soft prompts");
-  add_engine_options(*generate, *add_tool(generate, program, [](const ToolArguments& a) {
-    return tools::make_generate(a.engine);
-  }));
+  const auto generated = add_tool(
+      generate, program, [](const ToolArguments& a) { return tools::make_generate(a.engine); });
+  add_engine_options(*generate, *generated);
+  generate->add_option("--corrector", generated->engine.corrector,
+                       "folder of a vec2text corrector, for lines with \"steps\"");
+  generate->add_option("--embedder", generated->engine.embedder,
+                       "folder of the encoder whose embeddings --model inverts");
 
   auto* score = app.add_subcommand("score", "log-probabilities of given continuations");
   const auto scored = add_tool(

@@ -40,7 +40,7 @@ bool BeamLines::asked_by(const base::JsonNode& line) {
   return integer_or(line, "num_beams", 1, 1, 1024) > 1;
 }
 
-void BeamLines::read_search(const base::JsonNode& line, lm::BeamRequest& request) const {
+void BeamLines::read_search(const base::JsonNode& line, lm::BeamRequest& request) {
   request.beams = integer_or(line, "num_beams", 1, 1, 1024);
   request.returned = integer_or(line, "n", 1, 1, 1 << 20);
   if (request.returned > request.beams)

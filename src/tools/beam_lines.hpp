@@ -18,6 +18,8 @@ class BeamLines {
   // Names of the fields that are read here and nowhere else.
   static std::vector<std::string> fields();
   static bool asked_by(const base::JsonNode& line);
+  // Numbers of beams and tokens, and penalties.
+  static void read_search(const base::JsonNode& line, lm::BeamRequest& request);
 
   void resize(size_t lines) { items_.resize(lines); }
   // Checks and keeps a line that asks for beams; `prompt` are its tokens, where it has any.
@@ -36,7 +38,6 @@ class BeamLines {
     EmbeddingFields embedding;
     int64_t top = 0;
   };
-  void read_search(const base::JsonNode& line, lm::BeamRequest& request) const;
   std::vector<std::vector<lm::Hypothesis>> search(
       const std::vector<lm::BeamRequest>& requests) const;
   base::Json output(const lm::Hypothesis& one, const lm::BeamRequest& request, int64_t top) const;

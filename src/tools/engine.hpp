@@ -18,12 +18,13 @@
 namespace preimage::tools {
 
 struct EngineOptions {
-  std::filesystem::path model;      // checkpoint folder
-  std::string dtype = "float32";    // float32 | bfloat16
-  std::string weights = "decoded";  // lm::WeightFormat
-  std::filesystem::path adapter;    // LoRA adapter to be merged; empty: none
-  int64_t batch = 64;               // sequences in flight
-  bool add_special = false;         // put around a text what the checkpoint says (bos, ...)
+  std::filesystem::path model;                // checkpoint folder
+  std::string dtype = "float32";              // float32 | bfloat16
+  std::string weights = "decoded";            // lm::WeightFormat
+  std::filesystem::path adapter;              // LoRA adapter to be merged; empty: none
+  std::filesystem::path corrector, embedder;  // of a vec2text inversion; empty: none
+  int64_t batch = 64;                         // sequences in flight
+  bool add_special = false;  // put around a text what the checkpoint says (bos, ...)
 };
 
 // Where a line says that a completion ends: the checkpoint's end tokens among the ids, unless it

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "beam_lines.hpp"
+#include "correction_lines.hpp"
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -50,20 +51,26 @@ class Generate : public LineTool {
         "top_p",  "min_p",      "seed",           "repetition_penalty", "no_repeat_ngram",
         "n",      "stop",       "stop_ids",       "ignore_eos",         "soft_prompt"};
     for (const auto& name : BeamLines::fields()) names.push_back(name);
+    for (const auto& name : CorrectionLines::fields()) names.push_back(name);
     for (const auto& name : Conversations::fields()) names.push_back(name);
     return names;
   }
   std::vector<std::string> output_fields() const override {
-    return {"index", "text", "ids", "finish_reason", "logprobs", "top", "cumulative_logprob"};
+    return {"index", "text", "ids", "finish_reason", "logprobs", "top", "cumulative_logprob",
+            "cosine"};
   }
   void prepare(size_t lines) override {
     engine_.prepare();
     requests_.resize(lines);
     embeddings_.resize(lines);
     beams_.resize(lines);
+    corrections_.prepare(lines);
   }
   void read(size_t index, const base::JsonNode& line, std::string_view raw) override;
-  void load(c10::Device device) override { engine_.load(device); }
+  void load(c10::Device device) override {
+    engine_.load(device);
+    corrections_.load(device);
+  }
   std::vector<Outputs> run(const std::vector<size_t>& indices) override;
 
  private:
@@ -71,6 +78,7 @@ class Generate : public LineTool {
 
   Engine engine_;
   BeamLines beams_{engine_};
+  CorrectionLines corrections_{engine_};
   std::vector<lm::GenerateRequest> requests_;
   std::vector<EmbeddingFields> embeddings_;  // of a vec2text model
 };
@@ -89,6 +97,7 @@ lm::SamplingOptions read_sampling(const base::JsonNode& line) {
 }
 
 void Generate::read(size_t index, const base::JsonNode& line, std::string_view raw) {
+  if (CorrectionLines::asked_by(line)) return corrections_.read(index, line);
   const auto prompt = engine_.prompt_tokens(line, raw);
   if (BeamLines::asked_by(line)) return beams_.read(index, line, prompt);
   lm::GenerateRequest request;
@@ -130,8 +139,9 @@ Json Generate::output(const lm::Completion& completion, bool top) const {
 }
 
 std::vector<Outputs> Generate::run(const std::vector<size_t>& indices) {
-  if (beams_.any(indices))
-    return beams_.run(indices, [this](const std::vector<size_t>& others) { return run(others); });
+  const auto rest = [this](const std::vector<size_t>& others) { return run(others); };
+  if (corrections_.any(indices)) return corrections_.run(indices, rest);
+  if (beams_.any(indices)) return beams_.run(indices, rest);
   const auto& seq2seq = engine_.seq2seq();
   std::vector<lm::GenerateRequest> requests;
   for (const size_t i : indices) {

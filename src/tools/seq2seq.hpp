@@ -28,6 +28,7 @@ class Seq2Seq {
   bool here() const { return here_; }
   // Vocabulary, stop ids and width, for what reads lines.
   const lm::ModelConfig& token_config() const { return tokens_; }
+  const lm::Vec2Text& vec2text() const { return *vec2text_; }
   const lm::T5Model& model() const { return vec2text_ ? vec2text_->t5() : *t5_; }
 
   // Fields `embedding` and `hypothesis_embedding`: a vec2text model needs them, others refuse them.

@@ -98,6 +98,31 @@ TEST(EncoderTools, GenerateFromEmbeddings) {
   }
 }
 
+TEST(EncoderTools, CorrectionsOfAnInversion) {
+  const EngineOptions options{.model = kFixtures + "inversion",
+                              .corrector = kFixtures + "corrector",
+                              .embedder = kFixtures + "gtr"};
+  const auto truth = base::read_json(kFixtures + "corrections.json");
+  std::vector<Json> lines, rows;
+  for (const auto& row : truth) {
+    Json line = {{"embedding", row["target"]}, {"max_new_tokens", 19}};
+    for (const char* name : {"steps", "sequence_beams"}) line[name] = row[name];
+    if (row["settings"].contains("repetition_penalty"))
+      line.update({{"repetition_penalty", 1.2}, {"no_repeat_ngram", 3}});
+    if (row["steps"] == 0) line["max_new_tokens"] = 31;  // the length of a first guess
+    lines.push_back(line);
+    rows.push_back(row);
+  }
+  const auto out = run(*make_generate(options), lines);
+  ASSERT_EQ(out.size(), rows.size());
+  for (size_t i = 0; i < out.size(); ++i) {
+    EXPECT_EQ(out[i].contains("cosine"), rows[i]["steps"] > 0) << i;
+    if (rows[i]["steps"] == 0) continue;  // this model has no tokenizer of its own
+    EXPECT_EQ(out[i]["text"], rows[i]["text"]) << i;
+    EXPECT_NEAR(out[i]["cosine"].get<double>(), rows[i]["cosine"].get<double>(), 1e-5) << i;
+  }
+}
+
 std::string refusal(LineTool& tool, const Json& line) {
   try {
     run(tool, {line});
@@ -114,6 +139,14 @@ TEST(EncoderTools, WhatTheyRefuse) {
   EXPECT_THAT(refusal(*make_embed({.model = kFixtures + "bert"}, "mean"),
                       {{"ids", std::vector<int>(41, 5)}}),
               HasSubstr("context holds 40"));
+  EXPECT_THAT(refusal(*make_generate({.model = kFixtures + "inversion"}),
+                      {{"embedding", std::vector<int>(32, 1)}, {"steps", 2}}),
+              HasSubstr("--corrector"));
+  EXPECT_THAT(refusal(*make_generate({.model = kFixtures + "t5_relu",
+                                      .corrector = kFixtures + "corrector",
+                                      .embedder = kFixtures + "gtr"}),
+                      {{"prompt_ids", {5}}}),
+              HasSubstr("inversion model"));
   EXPECT_THAT(refusal(*make_generate({.model = kFixtures + "bert"}),
                       {{"prompt_ids", {5}}, {"max_new_tokens", 1}}),
               HasSubstr("bert"));
