@@ -44,8 +44,11 @@ std::vector<ProgramProblem> read_mbpp(const ProgramsOptions& options) {
     problem.group = record.string_or("kind", "");
     // Set-up code builds objects of the candidate's own classes (367, 927): it comes after.
     problem.setup_after = unix_lines(record.string_or("test_setup_code", ""));
-    if (const auto hidden = record.find("challenge_test_list"))
-      problem.hidden_tests = strings_of(*hidden);
+    // Published results count test_list alone; sets of our own (with a kind) hide tests here.
+    if (const auto challenge = record.find("challenge_test_list")) {
+      auto hidden = strings_of(*challenge);
+      if (!problem.group.empty()) problem.hidden_tests = std::move(hidden);
+    }
     out.add(std::move(problem));
   }
   return out.finish(options.path);

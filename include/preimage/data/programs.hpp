@@ -29,7 +29,7 @@ struct ProgramProblem {
   std::string setup_before, setup_after;  // "" if none
   TestForm form = TestForm::assertions;
   std::vector<std::string> tests;         // assert statements that a prompt may show
-  std::vector<std::string> hidden_tests;  // further ones that it may not (challenge_test_list)
+  std::vector<std::string> hidden_tests;  // further ones that it may not
   std::string check_code;                 // check_function: the code that defines check()
   std::string reference;                  // a whole program that should pass
   std::string place;                      // "FILE:12", for messages
@@ -45,7 +45,8 @@ struct ProgramsOptions {
 // was found and what is expected, for malformed records, missing or empty fields, ids outside the
 // published ranges, duplicate ids, tests that are no assert statements or that name no entry point,
 // and files without a problem; ExitCode::bad_config for an unknown kind. Keys that the format does
-// not have are passed over, except "kind" in mbpp, which becomes the group.
+// not have are passed over, except "kind" in mbpp, which becomes the group and makes
+// challenge_test_list hidden tests; in published rows, without one, results do not count that list.
 std::vector<ProgramProblem> read_programs(const ProgramsOptions& options);
 
 // "humaneval", "leetcode", "mbpp", "mbpp_sanitized".

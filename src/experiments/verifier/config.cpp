@@ -60,6 +60,8 @@ void GenerationConfig::fields(base::Fields& f) {
   f.add("dtype", dtype, {.help = "type of its weights", .choices = {"float32", "bfloat16"}});
   f.add("prompt", prompt,
         {.help = "what it reads, with {text}, {tests}, {starter}, {entry_point}"});
+  f.add("test_prompt", test_prompt,
+        {.help = "what it reads of a test problem, where those are another set; empty: the same"});
   f.add("shown_tests", shown_tests, {.help = "tests in the prompt; -1: all", .min = -1});
   f.add("chat", chat, {.help = "put the prompt into the checkpoint's chat template"});
   f.add("system", system, {.help = "system message before it; empty: none"});

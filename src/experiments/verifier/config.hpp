@@ -34,6 +34,7 @@ struct GenerationConfig {
   std::string model;  // checkpoint folder
   std::string dtype = "float32";
   std::string prompt = "{text}\n{tests}";
+  std::string test_prompt;   // of test problems, where they are another set; "": the same
   int64_t shown_tests = -1;  // in the prompt; -1: all
   bool chat = false;         // the prompt is a user's message in the checkpoint's chat template
   std::string system;        // message before it; "": the template's own

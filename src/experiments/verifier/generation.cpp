@@ -35,7 +35,9 @@ Generator load_generator(const GenerationConfig& config, at::Device device) {
 
 std::vector<int64_t> prompt_ids(const Generator& generator, const GenerationConfig& config,
                                 const Problem& problem) {
-  const auto prompt = data::fill_prompt(config.prompt, problem.source, config.shown_tests);
+  const bool other = problem.split == Split::test && !config.test_prompt.empty();
+  const auto prompt = data::fill_prompt(other ? config.test_prompt : config.prompt, problem.source,
+                                        config.shown_tests);
   if (!generator.chat) return generator.tokenizer.encode(prompt);
   text::OrderedJson messages = text::OrderedJson::array();
   if (!config.system.empty()) messages.push_back({{"role", "system"}, {"content", config.system}});
@@ -46,8 +48,13 @@ std::vector<int64_t> prompt_ids(const Generator& generator, const GenerationConf
 
 std::string program_of(const GenerationConfig& config, const Problem& problem,
                        const std::string& completion) {
-  if (config.continues) return problem.source.starter + completion;
-  return text::extract_code(completion);
+  const auto& source = problem.source;
+  if (config.continues) return source.starter + completion;
+  const auto code = text::extract_code(completion);
+  const auto function = "def " + source.entry_point + "(";
+  if (source.form != data::TestForm::check_function) return code;
+  if (code.find(function) == std::string::npos) return source.starter + code;
+  return source.starter.substr(0, source.starter.find(function)) + code;
 }
 
 std::vector<run::Unit> candidate_units(const GenerationConfig& config, const Problems& problems) {

@@ -29,7 +29,8 @@ Generator load_generator(const GenerationConfig& config, at::Device device);
 std::vector<int64_t> prompt_ids(const Generator& generator, const GenerationConfig& config,
                                 const Problem& problem);
 // The program in a completion: its first fenced block, or all of it; behind the starter code where
-// the completion continues it.
+// the completion continues it. HumanEval: behind the starter's imports and helpers where it writes
+// the whole function again.
 std::string program_of(const GenerationConfig& config, const Problem& problem,
                        const std::string& completion);
 

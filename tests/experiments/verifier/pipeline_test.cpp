@@ -162,5 +162,22 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   EXPECT_EQ(static_cast<int64_t>(written.size()), rows["verifier/candidates"]);
 }
 
+// Imports and helpers of a HumanEval prompt belong to the program, whatever the answer repeats.
+TEST(Programs, OfAnswersToHumanEval) {
+  Problem problem;
+  problem.source.form = data::TestForm::check_function;
+  problem.source.entry_point = "f";
+  const std::string head = "from typing import List\ndef helper(x): return x\n";
+  problem.source.starter = head + "def f(x):\n    \"\"\"Doubles.\"\"\"\n";
+  const std::string whole = "def f(x):\n    return 2 * x";
+  const GenerationConfig config;
+  EXPECT_EQ(program_of(config, problem, "Here:\n```python\n" + whole + "\n```\nDone."),
+            head + whole + "\n");
+  EXPECT_EQ(program_of(config, problem, "    return 2 * x\n"),
+            problem.source.starter + "    return 2 * x\n");
+  problem.source.form = data::TestForm::assertions;
+  EXPECT_EQ(program_of(config, problem, "```\n" + whole + "\n```"), whole + "\n");
+}
+
 }  // namespace
 }  // namespace preimage::verifier
