@@ -84,14 +84,16 @@ std::unique_ptr<Cgroup> Cgroup::make(const std::string& name, int64_t memory_byt
                                      int64_t processes) {
   const auto found = find();
   const auto memory = std::to_string(memory_bytes), count = std::to_string(processes);
-  if (!found.unified.empty() && holds(found.unified / "cgroup.controllers", "memory")) {
-    put(found.unified / "cgroup.subtree_control", "+memory +pids");
-    const auto folder = subgroup(found.unified, name, "memory.max", memory);
-    if (!folder.empty()) {
-      put(folder / "memory.swap.max", "0");
-      put(folder / "pids.max", count);
-      return std::unique_ptr<Cgroup>(new Cgroup(folder, {}));
-    }
+  // A group of version 2 that holds processes, as our own does, may not limit groups inside it;
+  // then the slots' groups lie beside it, where that is allowed.
+  for (const auto& parent : {found.unified, found.unified.parent_path()}) {
+    if (parent.empty() || !holds(parent / "cgroup.controllers", "memory")) continue;
+    put(parent / "cgroup.subtree_control", "+memory +pids");
+    const auto folder = subgroup(parent, name, "memory.max", memory);
+    if (folder.empty()) continue;
+    put(folder / "memory.swap.max", "0");
+    put(folder / "pids.max", count);
+    return std::unique_ptr<Cgroup>(new Cgroup(folder, {}));
   }
   if (found.memory.empty()) return nullptr;
   const auto folder = subgroup(found.memory, name, "memory.limit_in_bytes", memory);

@@ -16,6 +16,10 @@ bool comes_back(pid_t process);
 // The same in a fork of its own, so that the supervisor need not wait.
 pid_t start_proof(pid_t process);
 enum class Proof { open, found, not_found };
-Proof proof_state(pid_t proof);
+struct ProofState {
+  Proof proof;
+  double cost_s;  // CPU time that it made the process spend, where it was not found
+};
+ProofState proof_state(pid_t proof);
 
 }  // namespace preimage::sandbox

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,12 @@ int threads_of(pid_t pid) {
   return ::stat(tasks.c_str(), &folder) == 0 ? static_cast<int>(folder.st_nlink) - 2 : 0;
 }
 
+// Running, waiting (ns), turns: Documentation/scheduler/sched-stats.
+double schedule_field_s(pid_t pid, size_t field) {
+  const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/schedstat"));
+  return fields.size() <= field ? 0 : static_cast<double>(fields[field]) * 1e-9;
+}
+
 // utime, stime, cutime and cstime: fields 14 to 17 of /proc/PID/stat (man 5 proc), counted behind
 // the command's name, which may hold anything.
 double cpu_seconds(pid_t pid) {
@@ -88,10 +95,12 @@ int64_t resident_bytes(pid_t pid) {
   return fields.size() < 2 ? 0 : fields[1] * ::sysconf(_SC_PAGESIZE);
 }
 
+double run_time_s(pid_t pid) {
+  return schedule_field_s(pid, 0);
+}
+
 double run_delay_s(pid_t pid) {
-  // Running, waiting (ns), turns: Documentation/scheduler/sched-stats.
-  const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/schedstat"));
-  return fields.size() < 2 ? 0 : static_cast<double>(fields[1]) * 1e-9;
+  return schedule_field_s(pid, 1);
 }
 
 TreeUse tree_use(pid_t root, int64_t shared_bytes) {
@@ -105,11 +114,13 @@ TreeUse tree_use(pid_t root, int64_t shared_bytes) {
   return use;
 }
 
-void set_idle_class(pid_t root, bool idle) {
-  if (root <= 0) return;  // it has ended meanwhile; 0 would be this process
+void set_share(pid_t root, Share share) {
+  if (root <= 0) return;       // it has ended meanwhile; 0 would be this process
+  constexpr int kFirst = -10;  // nice value: nine times the weight of 0
   const sched_param parameter{};
   visit_tree(root, [&](pid_t pid) {
-    ::sched_setscheduler(pid, idle ? SCHED_IDLE : SCHED_OTHER, &parameter);
+    ::sched_setscheduler(pid, share == Share::leftover ? SCHED_IDLE : SCHED_OTHER, &parameter);
+    if (share == Share::first) ::setpriority(PRIO_PROCESS, static_cast<id_t>(pid), kFirst);
   });
 }
 

@@ -20,11 +20,15 @@ TreeUse tree_use(pid_t root, int64_t shared_bytes);
 // Resident bytes of one process; 0 when it is gone.
 int64_t resident_bytes(pid_t pid);
 
+// How long a process has been running; 0 where the kernel does not say.
+double run_time_s(pid_t pid);
+
 // How long a process has been ready to run and was not running; 0 where the kernel does not say.
 double run_delay_s(pid_t pid);
 
-// Moves a process with its descendants to the class that runs when nobody else wants to, or back.
-// Without the right to (an unprivileged user may not come back) nothing happens.
-void set_idle_class(pid_t root, bool idle);
+// How much of the processors a process with its descendants gets: what nobody else wants, or more
+// than the others. Without the right to (an unprivileged user may not come back) nothing happens.
+enum class Share { leftover, first };
+void set_share(pid_t root, Share share);
 
 }  // namespace preimage::sandbox

@@ -114,7 +114,8 @@ void Scheduler::look_at(Slot& slot, double now) {
   if (slot.program() == 0) return;
   const auto use = tree_use(slot.program(), shared_bytes_);
   if (slot.watch.threads == 0) slot.watch.judge_waited_s = run_delay_s(slot.judge());
-  slot.watch.cpu_s = std::max(slot.watch.cpu_s, use.cpu_s);
+  if (slot.watch.proof <= 0)  // until it is known what that costs
+    slot.watch.cpu_s = std::max(slot.watch.cpu_s, use.cpu_s - slot.watch.proof_cost_s);
   slot.watch.threads = std::max(slot.watch.threads, use.threads);
   if (slot.watch.cpu_s > cpu_limit_s(slot)) {
     slot.watch.proved = true;
@@ -164,10 +165,11 @@ void Scheduler::look_for_loop(Slot& slot) {
   }
   if (seen.proof <= 0) return;
   const auto state = proof_state(seen.proof);
-  if (state == Proof::open) return;
+  if (state.proof == Proof::open) return;
   seen.proof = 0;
   --proofs_;
-  if (state != Proof::found) return;
+  seen.proof_cost_s = state.cost_s;
+  if (state.proof != Proof::found) return;
   seen.proved = true;
   slot.stop(Verdict::timeout, "a loop without end: it comes back to the state in which it was");
 }
@@ -186,13 +188,13 @@ void Scheduler::watch(Slot& slot, double now) {
   seen.background = true;
   const bool computes = seen.cpu_s >= kTurnCpuS && seen.cpu_s >= kSleepingShare * wall;
   if (computes && seen.proof_tried && seen.proof == 0 && !seen.idle_class && !seen.promoted) {
-    set_idle_class(slot.program(), true);
+    set_share(slot.program(), Share::leftover);
     seen.idle_class = true;
   }
 }
 
-// Of the long computations the oldest keep half of the processors, so that each comes to its end
-// one after the other; the rest get what nobody wants.
+// Of the long computations the oldest get half of the processors, so that each comes to its end one
+// after the other and none is left over at the end; the rest get what nobody wants.
 void Scheduler::promote() {
   int normal = std::max(1, options_.workers / 2);
   std::vector<Slot*> idle;
@@ -208,7 +210,7 @@ void Scheduler::promote() {
             [](const Slot* a, const Slot* b) { return a->started_s() < b->started_s(); });
   for (Slot* slot : idle) {
     if (normal-- <= 0) break;
-    set_idle_class(slot->program(), false);
+    set_share(slot->program(), Share::first);
     slot->watch.idle_class = false;
     slot->watch.promoted = true;
   }

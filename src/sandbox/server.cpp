@@ -15,6 +15,7 @@
 #include "protocol.hpp"
 #include "scheduler.hpp"
 #include "self_test.hpp"
+#include "subordinate.hpp"
 
 namespace preimage::sandbox {
 namespace {
@@ -66,6 +67,7 @@ class Server {
     // Two users of each role's range are its zygote's and one spare.
     options.slots = std::clamp(options.slots, options.workers + 1, 500);
     const auto python = find_python(options.python);
+    const bool subordinate = options.level == Level::full && enter_subordinate_users();
     scheduler_ = std::make_unique<Scheduler>(
         events_, SchedulerOptions{.level = options.level,
                                   .limits = options.limits,
@@ -82,6 +84,7 @@ class Server {
     limits.wall_s *= factor;
     scheduler_->set_limits(limits);
     description_ = {{"level", options.level == Level::full ? "full" : "user"},
+                    {"subordinate_users", subordinate},
                     {"python", python.executable},
                     {"python_version", python.version},
                     {"int_max_str_digits", 0},

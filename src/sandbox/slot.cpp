@@ -283,7 +283,7 @@ bool Slot::killed_for_memory() {
 
 Run Slot::conclude() {
   Run run;
-  run.cpu_s = std::max(cpu_s_, watch.cpu_s);
+  run.cpu_s = std::max(cpu_s_ - watch.proof_cost_s, watch.cpu_s);
   run.wall_s = wall_s_;
   run.rss_mb = rss_mb_;
   run.output = tail_;

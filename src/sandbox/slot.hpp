@@ -82,6 +82,7 @@ class Slot {
     bool promoted = false;    // and again like the others
     pid_t proof = 0;          // that looks for a loop without end
     bool proof_tried = false;
+    double proof_cost_s = 0;    // of its CPU time, which is no fault of the program's
     double judge_waited_s = 0;  // before this run, or less
     bool proved = false;        // a second run would show nothing else
   };

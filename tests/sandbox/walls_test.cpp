@@ -1,6 +1,10 @@
 // time limit: 120 s
 // Each wall alone: with some of the others down it still holds, and with itself down the attack
 // that it is there for gets through, so that the test would see its loss.
+#include <grp.h>
+#include <pwd.h>
+#include <sys/wait.h>
+
 #include "preimage/sandbox/pool.hpp"
 #include "sandbox/opened.hpp"
 #include "self_test.hpp"
@@ -184,6 +188,42 @@ TEST(Walls, ProcessGroups) {
     const auto record = opened.pool.next().value();
     EXPECT_EQ(record.verdict, Verdict::pass) << (record.ticket == killer) << record.detail;
   }
+}
+
+// The whole level without root, by a user who has subordinate users; run as one if there is any.
+TEST(Walls, SubordinateUsers) {
+  std::string owner;
+  std::getline(std::ifstream("/etc/subuid"), owner, ':');
+  const passwd* user = owner.empty() ? nullptr : ::getpwnam(owner.c_str());
+  if (::geteuid() != 0 || user == nullptr || !fs::exists("/usr/bin/newuidmap")) {
+    std::puts("needs: root, the package uidmap and a user with subordinate users");
+    GTEST_SKIP() << "no user has subordinate users here";
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgroups(0, nullptr) != 0 ||
+        ::setresgid(user->pw_gid, user->pw_gid, user->pw_gid) != 0 ||
+        ::setresuid(user->pw_uid, user->pw_uid, user->pw_uid) != 0)
+      ::_exit(2);
+    try {
+      auto options = with({});
+      options.level = Level::full;
+      options.python = "/usr/bin/python3";  // the first in PATH may be root's own
+      options.self_test = true;
+      Opened opened(options);
+      const bool named = opened.pool.description().at("subordinate_users");
+      const auto right = opened.judge(request("def f(x): return x + 1\n"));
+      const auto bomb = opened.judge(request("import os\nwhile True: os.fork()\n"));
+      ::_exit(named && right.verdict == Verdict::pass && bomb.verdict == Verdict::timeout ? 0 : 1);
+    } catch (const std::exception& error) {
+      std::puts(error.what());
+      std::fflush(stdout);
+      ::_exit(3);
+    }
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 // Walls that do not hold are found before anything is scored.

@@ -17,9 +17,10 @@
 
 namespace preimage::sandbox {
 
-// How thick the walls are. `full` needs root (or CAP_SYS_ADMIN and CAP_SETUID): a host uid for each
-// slot. `user` is what an unprivileged user namespace gives: all namespaces, one uid for all,
-// processes counted for each program. Chosen by name; never fallen back to.
+// How thick the walls are. `full` needs root (or CAP_SYS_ADMIN and CAP_SETUID), or subordinate
+// users (newuidmap, /etc/subuid): a host uid for each slot. `user` is what an unprivileged user
+// namespace gives: all namespaces, one uid for all, processes counted for each program. Chosen by
+// name; never fallen back to.
 enum class Level { full, user };
 
 struct Limits {

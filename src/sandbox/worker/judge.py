@@ -45,7 +45,7 @@ class Tests:
         self.asserts = [parsed(text, f"test {n}") for n, text in enumerate(job["assert_tests"], 1)]
         # Names that are the program's, though there are builtins of the same name.
         self.reserved = {self.root(self.entry)} if self.entry else set()
-        own = bound(parsed(job["setup"], "setup"))
+        own = bound(parsed(job["setup"], "setup")) if job["setup"] else frozenset()
         for tree in self.asserts:
             self.reserved.update(shadowed(tree, own))
 
@@ -161,10 +161,12 @@ def bound(tree):
 
 def shadowed(tree, own):
     """A test that names nothing but builtins means the program's function of that name (MBPP 126: sum)."""
-    named = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
-    if not all(hasattr(builtins, name) or name in MODULES for name in set(named) - own - bound(tree)):
+    nodes = list(ast.walk(tree))
+    named = {node.id for node in nodes if type(node) is ast.Name and type(node.ctx) is ast.Load} - own
+    unknown = [name for name in named if not hasattr(builtins, name) and name not in MODULES]
+    if unknown and not bound(tree).issuperset(unknown):
         return []
-    called = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    called = [node.func.id for node in nodes if type(node) is ast.Call and type(node.func) is ast.Name]
     return [name for name in called if hasattr(builtins, name)][:1]
 
 
