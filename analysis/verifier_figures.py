@@ -9,7 +9,7 @@ from figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, _f
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-ARM_COLOURS = {"ouroboros": BLUE, "generator": GREEN}
+ARM_COLOURS = {"ouroboros": BLUE, "generator": GREEN, "likelihood": SKY}
 LOSS_STYLES = ["-", "--", ":", "-."]
 
 

@@ -32,6 +32,15 @@ def note_of(config: dict, problems: int) -> str:
             f" · seed {run.get('seed', '?')} · {problems} test problems")
 
 
+def arms_text(arms: dict) -> str:
+    kinds = arms.get("kinds", [])
+    ouroboros = f"{arms.get('layers', '?')} layers of {arms.get('hidden_size', '?')}"
+    tuned = f"{arms.get('tuned_layers', '?')} layers tuned"
+    tests = {0: "no tests", -1: "all shown tests"}.get(arms.get("shown_tests", 0), f"{arms.get('shown_tests')} tests")
+    names = ", ".join(f"{kind} ({ouroboros if kind == 'ouroboros' else tuned})" for kind in kinds)
+    return f"{names}; {tests} in its prompt"
+
+
 def header_rows(config: dict, provenance: dict, frames: dict[str, pd.DataFrame]) -> list[list[object]]:
     v, run = config.get("verifier", {}), config.get("run", {})
     generation, arms, train = v.get("generation", {}), v.get("arms", {}), v.get("train", {})
@@ -43,8 +52,7 @@ def header_rows(config: dict, provenance: dict, frames: dict[str, pd.DataFrame])
                       f" temperature {generation.get('temperature', '?')}"],
         ["data", data_name(config)],
         ["programs", counts],
-        ["arms", f"{', '.join(arms.get('kinds', []))}; ouroboros {arms.get('layers', '?')} layers of"
-                 f" {arms.get('hidden_size', '?')}, generator with {arms.get('tuned_layers', '?')} layers tuned"],
+        ["arms", arms_text(arms)],
         ["losses", f"{', '.join(v.get('losses', []))}; {v.get('training_seeds', '?')} seeds each, at most"
                    f" {train.get('epochs', '?')} epochs, learning rate {train.get('lr', '?')}"],
         ["labels", v.get("labels", "?")],

@@ -121,6 +121,11 @@ void ArmsConfig::fields(base::Fields& f) {
          .max = 1000});
   f.add("scale", scale,
         {.help = "likelihood: energy of a nat at the start of training", .min = 1e-6, .max = 1e3});
+  f.add("offset", offset,
+        {.help = "likelihood: what is added to it; minus scale times the median nats of a program"
+                 " starts energies around 0",
+         .min = -1e6,
+         .max = 1e6});
   f.add("state_mb", state_mb,
         {.help = "likelihood: frozen states of training programs that each rank keeps; the others"
                  " are computed again at each use",

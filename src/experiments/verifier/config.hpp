@@ -68,7 +68,7 @@ struct ArmsConfig {
   int64_t hidden_size = 512, layers = 12, heads = 8;  // ouroboros
   std::string energy = "sigmoid";                     // or raw
   int64_t tuned_layers = 2;                           // generator, likelihood
-  double scale = 0.3;                                 // likelihood: of a nat, at the start
+  double scale = 0.3, offset = 0;                     // likelihood: at the start
   double state_mb = 4096;                             // likelihood: of frozen states kept
   void fields(base::Fields& f);
 };

@@ -187,6 +187,7 @@ lm::Parameters LikelihoodArm::initial(uint64_t, at::Device device) const {
     if (const auto found = stored_.find(name); found != stored_.end()) view.copy_(found->second);
   }
   out.views.at("energy.scale").fill_(options_.scale);
+  out.views.at("energy.offset").fill_(options_.offset);
   return lm::to_device(std::move(out), trained_, device);
 }
 

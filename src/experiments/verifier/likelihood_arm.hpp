@@ -21,7 +21,7 @@ struct ProgramState {
 struct LikelihoodArmOptions {
   int64_t tuned_layers = 2;  // from the top, with the final norm; 0: scale and offset alone
   bool bounded = false;
-  double scale = 0.3;  // of a nat, at the start
+  double scale = 0.3, offset = 0;  // at the start
 };
 
 // energy = scale * (-log p(program | prompt)) + offset, through a sigmoid where it is bounded. The
