@@ -35,10 +35,10 @@ def column_differs(a, b):
 
 
 def scalars_without_time(column):
-    """The scalars of a unit are JSON text; its measured keys go."""
+    """The scalars of a unit are JSON text, its backslashes escaped as in all text; its measured keys go."""
     out = []
     for text in column:
-        value = json.loads(text)
+        value = json.loads(text.decode().replace("\\\\", "\\"))
         value.pop("seconds", None)
         out.append(json.dumps(value, sort_keys=True))
     return np.array(out, dtype=object)

@@ -38,12 +38,12 @@ std::unique_ptr<const Arm> make_arm(const std::string& kind, const Setup& setup,
         GeneratorArmOptions{.tuned_layers = c.arms.tuned_layers, .bounded = bounded});
   }
   if (kind == "likelihood") {
-    return std::make_unique<LikelihoodArm>(
-        c.generation.model, lm::LoadOptions{products_dtype(c), device},
-        LikelihoodArmOptions{.tuned_layers = c.arms.tuned_layers,
-                             .bounded = bounded,
-                             .scale = c.arms.scale,
-                             .offset = c.arms.offset});
+    return std::make_unique<LikelihoodArm>(c.generation.model,
+                                           lm::LoadOptions{products_dtype(c), device},
+                                           LikelihoodArmOptions{.tuned_layers = c.arms.tuned_layers,
+                                                                .bounded = bounded,
+                                                                .scale = c.arms.scale,
+                                                                .offset = c.arms.offset});
   }
   return std::make_unique<OuroborosArm>(OuroborosConfig{.vocab_size = setup.tokenizer.id_limit(),
                                                         .hidden_size = c.arms.hidden_size,
