@@ -4,89 +4,187 @@ safetensors beside them.
 
     scripts/convert_checkpoint.py DIR [--out DIR] [--force]
 
-A pickle is a program. It is read by torch's restricted loader (weights_only), which runs none of it: it accepts
-tensors in plain containers and refuses everything else. Do this on a machine that may be lost all the same. Tensors
-that share their memory (tied weights) are written out once each; a view of a larger tensor is written as what it
-shows. Needs torch and safetensors; writes *.tmp first and renames, so a broken run leaves nothing half-made.
+A pickle is a program. It is read here by a loader that knows containers and the few functions with which torch.save
+writes tensors, and refuses whatever else the file asks for: nothing of it runs. Needs numpy, not torch. Tensors that
+share their memory (tied weights) are written out once each; a view of a larger tensor is written as what it shows.
+Writes *.tmp first and renames, so a broken run leaves nothing half-made.
 """
 import argparse
+import collections
 import json
 import os
 import pathlib
 import pickle
-import re
+import struct
 import sys
+import zipfile
 
 PLAIN_NAMES = {"pytorch_model.bin": "model.safetensors", "adapter_model.bin": "adapter_model.safetensors"}
 INDEX = "pytorch_model.bin.index.json"
+# Of torch's storage classes: the name of the type in safetensors, and its bytes.
+STORAGES = {"DoubleStorage": ("F64", 8), "FloatStorage": ("F32", 4), "HalfStorage": ("F16", 2), "BFloat16Storage": ("BF16", 2),
+            "LongStorage": ("I64", 8), "IntStorage": ("I32", 4), "ShortStorage": ("I16", 2), "CharStorage": ("I8", 1),
+            "ByteStorage": ("U8", 1), "BoolStorage": ("BOOL", 1)}
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 class Refusal(Exception):
     """What the user is told: place, what was found, what to do."""
 
 
-def read_pickle(path):
-    import torch
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path))
-    except Exception as error:  # of the loader: many kinds, all of them "this is not plain tensors"
-        if not isinstance(error, pickle.UnpicklingError):
-            raise Refusal(f"{path}: is damaged or no checkpoint: {str(error).splitlines()[0]}") from error
-        # Its own text goes on to advise the unrestricted loader, which is the last thing to do.
-        asked = re.search(r"(?:GLOBAL|global:?|class) ([\w.]+)", str(error))
-        raise Refusal(f"{path}: is more than plain tensors"
-                      f"{' (it asks for ' + asked[1] + ')' if asked else ''} and was not loaded") from error
-    if isinstance(state, dict) and set(state) == {"state_dict"}:
-        state = state["state_dict"]
-    if not isinstance(state, dict):
-        raise Refusal(f"{path}: holds a {type(state).__name__}, expected a mapping of names to tensors")
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise Refusal(f"{path}: entry {name!r} is a {type(value).__name__}, expected a tensor with a name")
-        if value.layout != torch.strided or value.is_quantized or value.is_complex():
-            raise Refusal(f"{path}: tensor {name!r} is not a plain tensor ({value.layout}, {value.dtype})")
+class Storage:
+    """Where numbers lie in the file: `read` is filled in when the file is through."""
+    __slots__ = ("type", "width", "count", "read")
+
+    def __init__(self, kind, count):
+        self.type, self.width = STORAGES[kind]
+        self.count, self.read = count, None
+
+
+class Tensor:
+    __slots__ = ("storage", "offset", "shape", "stride")
+
+    def __init__(self, storage, offset, shape, stride, *_):
+        self.storage, self.offset, self.shape, self.stride = storage, offset, tuple(shape), tuple(stride)
+
+    def check(self, place):
+        numbers = [self.offset, *self.shape, *self.stride]
+        if len(self.shape) != len(self.stride) or any(not isinstance(n, int) or n < 0 for n in numbers):
+            raise Refusal(f"{place} has the shape {self.shape} and the strides {self.stride}")
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.stride))
+        if 0 not in self.shape and (last >= self.storage.count or self.size() > self.storage.count):
+            raise Refusal(f"{place} reaches beyond the {self.storage.count} numbers of its storage; it is damaged")
+
+    def size(self):
+        out = 1
+        for n in self.shape:
+            out *= n
+        return out
+
+    def data(self):
+        """Its bytes, row by row."""
+        import numpy
+        if 0 in self.shape:
+            return b""
+        width = self.storage.width
+        flat = numpy.frombuffer(self.storage.read(), f"u{width}")[self.offset:]
+        return numpy.lib.stride_tricks.as_strided(flat, self.shape, [width * step for step in self.stride]).tobytes()
+
+
+class Loader(pickle.Unpickler):
+    def __init__(self, file, storages):
+        super().__init__(file)
+        self.storages = storages
+
+    def find_class(self, module, name):
+        known = {("collections", "OrderedDict"): collections.OrderedDict, ("torch._utils", "_rebuild_tensor_v2"): Tensor,
+                 ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor}
+        if (module, name) in known:
+            return known[module, name]
+        if module == "torch" and name in STORAGES:
+            return name
+        raise Refusal(f"is more than plain tensors (it asks for {module}.{name}) and was not loaded")
+
+    def persistent_load(self, saved):
+        if len(saved) < 5 or saved[0] != "storage" or saved[1] not in STORAGES or (len(saved) > 5 and saved[5] is not None):
+            raise Refusal("holds something else than plain storages and was not loaded")
+        storage = self.storages.setdefault(saved[2], Storage(saved[1], saved[4]))
+        if (storage.type, storage.width) != STORAGES[saved[1]]:
+            raise Refusal(f"reads storage {saved[2]!r} as two types, which is not supported")
+        return storage
+
+
+def load_zip(path):
+    """The layout of torch.save since 1.6: a zip archive, nothing of it compressed."""
+    archive = zipfile.ZipFile(path)
+    entries = {info.filename: info for info in archive.infolist()}
+    pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(pickles) != 1 or any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
+        raise Refusal("is no checkpoint of torch.save")
+    root, storages = pickles[0].removesuffix("data.pkl"), {}
+    if root + "byteorder" in entries and archive.read(root + "byteorder") != b"little":
+        raise Refusal("was written on a big-endian machine")
+    state = Loader(archive.open(pickles[0]), storages).load()
+    for key, storage in storages.items():
+        name = f"{root}data/{key}"
+        if name not in entries or entries[name].file_size < storage.count * storage.width:
+            raise Refusal(f"its storage {key!r} is missing or cut off; it is damaged")
+        storage.read = lambda name=name: archive.read(name)
     return state
 
 
-def is_zip(path):
-    with open(path, "rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def load_legacy(path):
+    """The layout before: pickles one after the other, then each storage with its size before it."""
+    file, storages = open(path, "rb"), {}
+    if Loader(file, {}).load() != LEGACY_MAGIC:
+        raise Refusal("is no checkpoint of torch.save")
+    Loader(file, {}).load(), Loader(file, {}).load()  # protocol, sizes of C types
+    state = Loader(file, storages).load()
+    for key in Loader(file, {}).load():
+        storage = storages[key]
+        (count,), begin = struct.unpack("<q", file.read(8)), file.tell()
+        if count != storage.count or begin + count * storage.width > path.stat().st_size:
+            raise Refusal(f"its storage {key!r} is cut off; it is damaged")
+
+        def read(begin=begin, bytes=count * storage.width):
+            with open(path, "rb") as again:
+                again.seek(begin)
+                return again.read(bytes)
+        storage.read = read
+        file.seek(begin + count * storage.width)
+    return state
+
+
+def checked(state):
+    if isinstance(state, dict) and set(state) == {"state_dict"}:
+        state = state["state_dict"]
+    if not isinstance(state, dict):
+        raise Refusal(f"holds a {type(state).__name__}, expected a mapping of names to tensors")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor) or not isinstance(value.storage, Storage):
+            raise Refusal(f"entry {name!r} is a {type(value).__name__}, expected a tensor with a name")
+        value.check(f"tensor {name!r}")
+    return state
+
+
+def read_pickle(path):
+    try:
+        with open(path, "rb") as file:
+            is_zip = file.read(4) == b"PK\x03\x04"
+        return checked(load_zip(path) if is_zip else load_legacy(path))
+    except Refusal as refusal:
+        raise Refusal(f"{path}: {refusal}") from None
+    except Exception as error:  # of pickle and zipfile: many kinds, all of them "this is no checkpoint"
+        raise Refusal(f"{path}: is damaged or no checkpoint: {type(error).__name__} {error}") from error
 
 
 def convert(source, target, force):
     """Returns the bytes of the tensors written, by name."""
-    from safetensors.torch import save_file
     if target.exists() and not force:
         raise Refusal(f"{target}: is here already; --force replaces it")
     state = read_pickle(source)
-    # clone: of a view only what it shows, and tied tensors apart, as the format demands.
-    tensors = {name: value.detach().contiguous().clone() for name, value in state.items()}
-    stored = sum(value.numel() * value.element_size() for value in tensors.values())
-    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
-    if sum(storages.values()) > source.stat().st_size:
-        raise Refusal(f"{source}: its tensors claim {sum(storages.values())} bytes, the file has "
-                      f"{source.stat().st_size}; it is damaged")
+    header, sizes, at = {"__metadata__": {"format": "pt"}}, {}, 0
+    for name, tensor in state.items():
+        sizes[name] = tensor.size() * tensor.storage.width
+        header[name] = {"dtype": tensor.storage.type, "shape": tensor.shape, "data_offsets": [at, at + sizes[name]]}
+        at += sizes[name]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
     temporary = target.with_name(target.name + ".tmp")
     try:
-        save_file(tensors, temporary, {"format": "pt"})
-        check_written(temporary, tensors)
+        with open(temporary, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            for tensor in state.values():
+                file.write(tensor.data())
+            file.flush()
+            os.fsync(file.fileno())
+        if temporary.stat().st_size != 8 + len(text) + at:
+            raise Refusal(f"{temporary}: {temporary.stat().st_size} bytes were written, expected {8 + len(text) + at}")
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-    print(f"{target}: {len(tensors)} tensors, {stored} bytes")
-    return {name: value.numel() * value.element_size() for name, value in tensors.items()}
-
-
-def check_written(path, tensors):
-    import torch
-    from safetensors import safe_open
-    with safe_open(path, "pt") as file:
-        if set(file.keys()) != set(tensors):
-            raise Refusal(f"{path}: other names were written than read")
-        for name, value in tensors.items():
-            if not torch.equal(file.get_tensor(name).view(torch.uint8) if value.dim() else file.get_tensor(name),
-                               value.view(torch.uint8) if value.dim() else value):
-                raise Refusal(f"{path}: tensor {name!r} was written with other bytes")
+    print(f"{target}: {len(state)} tensors, {at} bytes")
+    return sizes
 
 
 def plain_name(name, place):
