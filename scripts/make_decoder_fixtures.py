@@ -29,6 +29,8 @@ from transformers import (AutoModelForCausalLM, DeepseekV3Config, GenerationConf
 from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
+from reference_runs import greedy, logits_of
+
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests/lm/fixtures/families"
 TOKENS = dict(vocab_size=96, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 GQA = dict(TOKENS, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
@@ -222,20 +224,6 @@ def load(folder, dtype):
     if dtype == torch.float64:  # buffers that transformers keeps in float32 would round what follows
         model.double()
     return model
-
-
-def logits_of(model, ids):
-    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
-
-
-def greedy(model, prompt, count):
-    """Argmax continuation without a cache, EOS not obeyed; and the smallest gap of the two best logits."""
-    ids, gap = list(prompt), math.inf
-    for _ in range(count):
-        best = logits_of(model, ids)[-1].topk(2)
-        gap = min(gap, float(best.values[0] - best.values[1]))
-        ids.append(int(best.indices[0]))
-    return ids[len(prompt):], gap
 
 
 def soft_gradient(model, embeds, weights):

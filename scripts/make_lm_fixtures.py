@@ -33,6 +33,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
+from reference_runs import greedy, logits_of
+
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests/lm/fixtures"
 K, STEPS, LR = 4, 50, 0.01
 
@@ -74,20 +76,6 @@ def load(folder, dtype):
 
 def ids_of(generator, count, vocab):
     return torch.randint(3, vocab, (count,), generator=generator).tolist()
-
-
-def logits_of(model, ids):
-    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
-
-
-def greedy(model, prompt, count):
-    """Argmax continuation without a cache, EOS not obeyed; and the smallest gap of the two best logits."""
-    ids, gap = list(prompt), math.inf
-    for _ in range(count):
-        best = logits_of(model, ids)[-1].topk(2)
-        gap = min(gap, float(best.values[0] - best.values[1]))
-        ids.append(int(best.indices[0]))
-    return ids[len(prompt):], gap
 
 
 def embeds_of(model, c, mode, target):

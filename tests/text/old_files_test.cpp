@@ -1,7 +1,6 @@
 // SentencePiece models, tiktoken files and vocabularies of BERT and GPT-2, against the libraries
 // that read them (scripts/make_subword_fixtures.py).
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,7 +9,7 @@
 #include "preimage/base/file.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/base/utf8.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "text/tokenizer_folder.hpp"
 
 namespace preimage::text {
 namespace {
@@ -60,32 +59,9 @@ TEST(TiktokenFile, GivesTheIdsOfTiktoken) {
                cases);
 }
 
-class Folder : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("preimage_old_files_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  void copy(const std::string& from, const char* to) const {
-    fs::copy_file(kFixtures + from, folder_ / to, fs::copy_options::overwrite_existing);
-  }
-  void write(const char* name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-  }
-  std::string refusal() const {
-    try {
-      load_tokenizer(folder_);
-    } catch (const base::Error& error) {
-      EXPECT_EQ(error.code(), base::ExitCode::bad_data);
-      return error.what();
-    }
-    return "accepted";
-  }
-  fs::path folder_;
-};
+using OldFiles = TokenizerFolder;
 
-TEST_F(Folder, T5GetsItsSentinelsAndEndOfSequence) {
+TEST_F(OldFiles, T5GetsItsSentinelsAndEndOfSequence) {
   copy("unigram.model", "spiece.model");
   write("tokenizer_config.json", R"({"tokenizer_class":"T5Tokenizer","eos_token":"</s>"})");
   const auto tokenizer = load_tokenizer(folder_);
@@ -100,7 +76,7 @@ TEST_F(Folder, T5GetsItsSentinelsAndEndOfSequence) {
   EXPECT_EQ(tokenizer.sha256().size(), 64u);
 }
 
-TEST_F(Folder, KimiGetsItsReservedTokens) {
+TEST_F(OldFiles, KimiGetsItsReservedTokens) {
   copy("small.tiktoken", "tiktoken.model");
   const auto cases = read_cases("small.tiktoken.cases.json");
   const auto ranks = cases["vocab_size"].get<int64_t>();
@@ -117,7 +93,7 @@ TEST_F(Folder, KimiGetsItsReservedTokens) {
   }
 }
 
-TEST_F(Folder, VocabularyFilesGiveTheIdsOfTheWholeFile) {
+TEST_F(OldFiles, VocabularyFilesGiveTheIdsOfTheWholeFile) {
   const auto bert = read_cases("bert.tokenizer.json");
   std::vector<std::string> lines(bert["model"]["vocab"].size());
   for (const auto& [token, id] : bert["model"]["vocab"].items()) lines[id.get<size_t>()] = token;
@@ -147,7 +123,7 @@ TEST_F(Folder, VocabularyFilesGiveTheIdsOfTheWholeFile) {
             parse_tokenizer(gpt2.dump(), "gpt2").encode("The lazy dog's 123"));
 }
 
-TEST_F(Folder, BadFilesAreRefusedByName) {
+TEST_F(OldFiles, BadFilesAreRefusedByName) {
   const auto model = base::read_file(kFixtures + "unigram.model");
   write("tokenizer.model", model.substr(0, model.size() / 2));
   EXPECT_THAT(refusal(),

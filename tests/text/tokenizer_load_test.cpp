@@ -1,6 +1,5 @@
 // The files beside tokenizer.json: names of special tokens, stop ids.
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -8,7 +7,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
 #include "preimage/base/sha256.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "text/tokenizer_folder.hpp"
 
 namespace preimage::text {
 namespace {
@@ -17,28 +16,9 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class Folder : public testing::Test {
+class Folder : public TokenizerFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("preimage_tokenizer_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-    fs::copy_file(PREIMAGE_TEST_DATA "/text/fixtures/qwen2.tokenizer.json",
-                  folder_ / "tokenizer.json", fs::copy_options::overwrite_existing);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  void write(const char* name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-  }
-  std::string refusal() const {
-    try {
-      load_tokenizer(folder_);
-    } catch (const base::Error& error) {
-      EXPECT_EQ(error.code(), base::ExitCode::bad_data);
-      return error.what();
-    }
-    return "accepted";
-  }
-  fs::path folder_;
+  void SetUp() override { copy("qwen2.tokenizer.json", "tokenizer.json"); }
 };
 
 TEST_F(Folder, AloneGivesNoNames) {
