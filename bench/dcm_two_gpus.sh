@@ -37,10 +37,10 @@ cat > "$work/job.json" <<JSON
 JSON
 
 for ranks in 1 2 1 2; do
-  rm -rf "$work/out"
-  mpirun -n "$ranks" "$preimage" run "$work/job.json" --out "$work/out" >"$work/log" 2>&1 ||
+  rm -rf "$work/out$ranks"
+  mpirun -n "$ranks" "$preimage" run "$work/job.json" --out "$work/out$ranks" >"$work/log" 2>&1 ||
     { tail -20 "$work/log"; exit 1; }
-  python3 - "$ranks" "$work/out" <<'PYTHON'
+  python3 - "$ranks" "$work/out$ranks" <<'PYTHON'
 import datetime, glob, re, sys
 stamps = {}
 for line in open(glob.glob(sys.argv[2] + "/log/rank-000.log")[0]):
@@ -50,3 +50,4 @@ for line in open(glob.glob(sys.argv[2] + "/log/rank-000.log")[0]):
 print(f"{sys.argv[1]} ranks: stage joint {(stamps[1] - stamps[0]).total_seconds():.2f} s", flush=True)
 PYTHON
 done
+echo "values on one rank and on two: $(python3 scripts/compare_results.py "$work"/out{1,2}/results.h5 | tail -n 1)"

@@ -50,10 +50,17 @@ void DcmSearch::evaluate(run::Work& work) {
     evaluate_baselines(work);
     return;
   }
-  int64_t units = 0;
-  for (const auto& part : wave) units += part.end - part.begin;
-  const int64_t workers = context_.world().size();
-  UnitRunner(*setup_, baselines_, (units + workers - 1) / workers).run(work);
+  UnitRunner::Share share{.workers = context_.world().size()};
+  for (const auto& part : wave) {
+    for (int64_t i = part.begin; i < part.end; ++i) {
+      const auto& pair = setup_->pairs[static_cast<size_t>(i)];
+      share.units += 1;
+      // A mode and K vectors before each text.
+      share.positions += 2 * (1 + part.k) +
+                         static_cast<int64_t>(pair.question_ids.size() + pair.answer_ids.size());
+    }
+  }
+  UnitRunner(*setup_, baselines_, share).run(work);
 }
 
 void DcmSearch::evaluate_baselines(run::Work& work) {

@@ -114,12 +114,19 @@ bool UnitInFlight::done() const {
   return std::all_of(tasks.begin(), tasks.end(), [](const Task& task) { return task.done; });
 }
 
+int64_t units_at_once(int64_t units, int64_t workers, int64_t positions, int64_t full_batch) {
+  const auto share = [](int64_t n, int64_t among) { return (n + among - 1) / among; };
+  const int64_t rounds = std::max<int64_t>(1, share(positions, workers * full_batch));
+  return std::max<int64_t>(1, share(units, workers * rounds));
+}
+
 UnitRunner::UnitRunner(const Setup& setup, const std::vector<Baselines>& baselines,
-                       int64_t most_units)
+                       const Share& share)
     : setup_(setup),
       baselines_(baselines),
-      most_units_(static_cast<size_t>(most_units)),
       full_batch_(full_batch(setup)),
+      most_units_(static_cast<size_t>(
+          units_at_once(share.units, share.workers, share.positions, full_batch_))),
       optimiser_(setup.model, setup.modes, optimiser_options(setup.config)) {}
 
 UnitRunner::~UnitRunner() = default;

@@ -43,10 +43,20 @@ struct UnitInFlight {
   bool done() const;
 };
 
+// The units that a worker holds at most: its share of the wave in as many equal rounds as its batch
+// needs, so that the first worker to come does not take all there are, nor the last round alone.
+// `positions`: of one pass over all units; `full_batch`: of the largest batch.
+int64_t units_at_once(int64_t units, int64_t workers, int64_t positions, int64_t full_batch);
+
 class UnitRunner {
  public:
-  // `most_units` in flight at a time, so that the first worker to come does not take all there are.
-  UnitRunner(const Setup& setup, const std::vector<Baselines>& baselines, int64_t most_units);
+  // The wave has `units` of `positions` in all, shared out among `workers`.
+  struct Share {
+    int64_t units = 0;
+    int64_t positions = 0;
+    int64_t workers = 1;
+  };
+  UnitRunner(const Setup& setup, const std::vector<Baselines>& baselines, const Share& share);
   ~UnitRunner();
   void run(run::Work& work);
 
@@ -61,8 +71,8 @@ class UnitRunner {
 
   const Setup& setup_;
   const std::vector<Baselines>& baselines_;
-  size_t most_units_;
   int64_t full_batch_;  // positions
+  size_t most_units_;
   Optimiser optimiser_;
   std::list<UnitInFlight> units_;
   struct Ticket {

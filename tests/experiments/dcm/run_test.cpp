@@ -1,36 +1,26 @@
 // time limit: 240 s
 // A whole dcm run on pocket-lm: what results.h5 holds against the model itself, and the same values
-// on any number of ranks and after a kill. The executable is its own ranked program: "run_test dcm
-// JOB OUT [--resume]".
+// on any number of ranks and after a kill.
 #include <ATen/ATen.h>
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
-#include <csignal>
 #include <fstream>
 #include <map>
 #include <thread>
 
 #include "dcm.hpp"
-#include "preimage/base/file.hpp"
-#include "preimage/base/process.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/score.hpp"
-#include "preimage/run/job.hpp"
-#include "preimage/run/lock.hpp"
 #include "preimage/store/inspect.hpp"
-#include "preimage/store/journal.hpp"
 #include "preimage/text/tokenizer.hpp"
-#include "run/one_process.hpp"
+#include "run/whole_run.hpp"
 
 namespace preimage::dcm {
 namespace {
 
 namespace fs = std::filesystem;
-using base::Json;
 using base::str;
 
 const fs::path source = PREIMAGE_SOURCE_DIR;
@@ -51,111 +41,34 @@ const char* const job_text = R"({
   "run": {"seed": 1, "device": "cpu", "threads": 1, "commit_interval_s": 0.02}
 })";
 
-// Rows of a table as JSON by column, measured columns left out. Numbers keep all their bits.
-std::vector<Json> rows_of(const fs::path& file, const store::TableInfo& table) {
-  std::vector<Json> rows;
-  store::read_table(file, table.name, [&](const store::Row& row) {
-    Json out = Json::object();
-    for (size_t c = 0; c < row.size(); ++c) {
-      const auto& column = table.schema.columns[c];
-      if (column.measured) continue;
-      std::visit([&](const auto& cell) { out[column.name] = cell; }, row[c]);
-      if (const auto* text = std::get_if<std::string>(&row[c]); column.name == "scalars" && text) {
-        auto scalars = Json::parse(*text);
-        scalars.erase("seconds");
-        out[column.name] = scalars;
-      }
-    }
-    rows.push_back(out);
-  });
-  return rows;
-}
-
-std::vector<Json> rows_of(const fs::path& out, const std::string& name) {
-  for (const auto& table : store::inspect_file(out / "results.h5").tables) {
-    if (table.name == name) return rows_of(out / "results.h5", table);
-  }
-  ADD_FAILURE() << "no table " << name;
-  return {};
-}
-
-// Table or tensor -> its values as text.
-std::map<std::string, std::string> values_of(const fs::path& out) {
-  const auto file = out / "results.h5";
-  const auto info = store::inspect_file(file);
-  std::map<std::string, std::string> values;
-  for (const auto& table : info.tables) {
-    for (const auto& row : rows_of(file, table)) values[table.name] += row.dump() + "\n";
-  }
-  for (const auto& tensor : info.tensors) {
-    auto& text = values[tensor.name];
-    for (const int64_t size : tensor.shape) text += str(size, " ");
-    if (tensor.name.rfind("index/", 0) == 0) continue;
-    for (const float value : store::read_tensor({file, tensor.name}).values) {
-      text += str(std::bit_cast<uint32_t>(value), " ");
-    }
-  }
-  return values;
-}
-
 class DcmRun : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new tests::TemporaryFolder;
+    runs_ = new tests::WholeRuns;
     auto text = std::string(job_text);
     text.replace(text.find("MODEL"), 5, (source / "jobs/models/pocket-lm").string());
     text.replace(text.find("DATA"), 4, (source / "jobs/data/squad_sample.json").string());
-    std::ofstream(path("job.json")) << text;
+    std::ofstream(runs_->path("job.json")) << text;
     // Once, by one rank without mpirun.
-    ASSERT_EQ(wait(start(1, "whole")), 0) << errors();
+    ASSERT_EQ(runs_->wait(runs_->start(1, "whole")), 0) << runs_->errors();
     text.replace(text.find("\"threads\": 1"), 12, "\"threads\": 4");
-    std::ofstream(path("four_threads.json")) << text;
+    std::ofstream(runs_->path("four_threads.json")) << text;
   }
   static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
+    delete runs_;
+    runs_ = nullptr;
   }
 
-  static fs::path path(const std::string& name) { return folder_->path() / name; }
-  static std::string errors() { return base::read_file(path("stderr")); }
-  static pid_t start(int ranks, const std::string& out, bool resume = false,
-                     const std::string& job = "job.json") {
-    std::vector<std::string> argv;
-    if (ranks > 1) argv = {"mpirun", "-n", str(ranks)};
-    for (const auto& word : {fs::read_symlink("/proc/self/exe").string(), std::string("dcm"),
-                             path(job).string(), path(out).string()}) {
-      argv.push_back(word);
-    }
-    if (resume) argv.push_back("--resume");
-    const int fd =
-        ::open(path("stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    const pid_t pid = base::start_process(
-        {.argv = argv,
-         .environment = {"OMPI_MCA_rmaps_base_oversubscribe=1",
-                         "OMPI_MCA_hwloc_base_binding_policy=none", "OMPI_ALLOW_RUN_AS_ROOT=1",
-                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_odls_base_sigkill_timeout=0",
-                         "OMP_NUM_THREADS=1"},
-         .stdout_fd = fd,
-         .stderr_fd = fd,
-         .own_process_group = true});
-    ::close(fd);
-    return pid;
-  }
-  static int wait(pid_t pid) { return base::wait_process(pid).exit_code; }
-  static size_t committed(const std::string& out) {
-    return store::load_journal(path(out) / "journal").units.size();
-  }
-
-  static inline tests::TemporaryFolder* folder_ = nullptr;
+  static inline tests::WholeRuns* runs_ = nullptr;
 };
 
 TEST_F(DcmRun, AnyNumberOfRanksGivesTheSameValues) {
-  const auto expected = values_of(path("whole"));
+  const auto expected = tests::values_of(runs_->path("whole"));
   ASSERT_GE(expected.size(), 12u);
   for (const int ranks : {2, 3}) {
     const auto out = str("ranks", ranks);
-    ASSERT_EQ(wait(start(ranks, out)), 0) << errors();
-    const auto values = values_of(path(out));
+    ASSERT_EQ(runs_->wait(runs_->start(ranks, out)), 0) << runs_->errors();
+    const auto values = tests::values_of(runs_->path(out));
     ASSERT_EQ(values.size(), expected.size());
     for (const auto& [name, text] : expected)
       EXPECT_EQ(values.at(name), text) << name << ", " << ranks;
@@ -164,9 +77,9 @@ TEST_F(DcmRun, AnyNumberOfRanksGivesTheSameValues) {
 
 // With four threads a batch has room for restarts before it is known whether they are needed.
 TEST_F(DcmRun, RestartsStartedEarlyLeaveNoTrace) {
-  ASSERT_EQ(wait(start(1, "early", false, "four_threads.json")), 0) << errors();
-  const auto expected = values_of(path("whole"));
-  const auto values = values_of(path("early"));
+  ASSERT_EQ(runs_->wait(runs_->start(1, "early", "four_threads.json")), 0) << runs_->errors();
+  const auto expected = tests::values_of(runs_->path("whole"));
+  const auto values = tests::values_of(runs_->path("early"));
   for (const auto& [name, text] : expected) {
     // The job's own text names its threads.
     if (name.rfind("dcm/", 0) == 0) {
@@ -174,54 +87,52 @@ TEST_F(DcmRun, RestartsStartedEarlyLeaveNoTrace) {
     }
   }
   size_t several = 0;
-  for (const auto& row : rows_of(path("whole"), "dcm/restarts")) several += row["restart"] == 2;
+  for (const auto& row : tests::rows_of(runs_->path("whole"), "dcm/restarts"))
+    several += row["restart"] == 2;
   EXPECT_GE(several, 1u) << "no unit needed a third start: the comparison shows nothing";
 }
 
 TEST_F(DcmRun, KilledInTheMiddleItResumesToTheSameValues) {
-  const auto expected = values_of(path("whole"));
-  const size_t all = committed("whole");
+  const auto expected = tests::values_of(runs_->path("whole"));
+  const size_t all = runs_->committed("whole");
   for (const int ranks : {1, 2}) {
     const auto out = str("killed", ranks);
-    const pid_t pid = start(ranks, out);
+    const pid_t pid = runs_->start(ranks, out);
     // In stage joint: baselines (3) and single (3) are behind it, not all of the rest.
-    for (int i = 0; i < 10000 && committed(out) < 6; ++i) {
+    for (int i = 0; i < 10000 && runs_->committed(out) < 6; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(3));
     }
-    ::kill(-pid, SIGKILL);  // mpirun; its ranks are in groups of their own and go a little later
-    base::wait_process(pid);
-    for (int i = 0; i < 200 && !run::folder_user(path(out)).empty(); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    EXPECT_GE(committed(out), 6u) << errors();
-    EXPECT_LT(committed(out), all);
-    ASSERT_EQ(wait(start(3 - ranks, out, true)), 0) << errors();
-    EXPECT_EQ(values_of(path(out)), expected) << ranks;
+    runs_->kill(pid, out);
+    EXPECT_GE(runs_->committed(out), 6u) << runs_->errors();
+    EXPECT_LT(runs_->committed(out), all);
+    ASSERT_EQ(runs_->wait(runs_->start(3 - ranks, out)), 0) << runs_->errors();
+    EXPECT_EQ(tests::values_of(runs_->path(out)), expected) << ranks;
   }
 }
 
 TEST_F(DcmRun, HasARowForEveryUnitAndItsStages) {
-  const auto out = path("whole");
-  EXPECT_EQ(rows_of(out, "units").size(), size_t{3 + 3 + 3 + 2});
-  EXPECT_EQ(rows_of(out, "dcm/pairs").size(), 3u);
-  EXPECT_EQ(rows_of(out, "dcm/single").size(), 6u);
-  EXPECT_EQ(rows_of(out, "dcm/sweep_pairs").size(), 2u);
-  EXPECT_EQ(rows_of(out, "dcm/baselines").size(), 3u * (4 * 2 + 4));
+  const auto out = runs_->path("whole");
+  EXPECT_EQ(tests::rows_of(out, "units").size(), size_t{3 + 3 + 3 + 2});
+  EXPECT_EQ(tests::rows_of(out, "dcm/pairs").size(), 3u);
+  EXPECT_EQ(tests::rows_of(out, "dcm/single").size(), 6u);
+  EXPECT_EQ(tests::rows_of(out, "dcm/sweep_pairs").size(), 2u);
+  EXPECT_EQ(tests::rows_of(out, "dcm/baselines").size(), 3u * (4 * 2 + 4));
   std::vector<std::pair<std::string, int64_t>> sweep;
-  for (const auto& row : rows_of(out, "dcm/sweep")) sweep.emplace_back(row["stage"], row["k"]);
+  for (const auto& row : tests::rows_of(out, "dcm/sweep"))
+    sweep.emplace_back(row["stage"], row["k"]);
   EXPECT_THAT(sweep, testing::ElementsAre(std::pair("ksweep", 1), std::pair("ksweep", 4)));
-  for (const auto& row : rows_of(out, "dcm/sweep")) EXPECT_EQ(row["pairs"], 2);
-  for (const auto& row : rows_of(out, "dcm/sweep_pairs")) EXPECT_EQ(row["k"], 1);
+  for (const auto& row : tests::rows_of(out, "dcm/sweep")) EXPECT_EQ(row["pairs"], 2);
+  for (const auto& row : tests::rows_of(out, "dcm/sweep_pairs")) EXPECT_EQ(row["k"], 1);
 }
 
 // The stored vectors, put before the model again, give the stored losses and texts.
 TEST_F(DcmRun, EmbeddingsGiveTheLossesOfTheirRows) {
   const auto model = lm::load_model(source / "jobs/models/pocket-lm", {});
   const auto tokenizer = text::load_tokenizer(source / "jobs/models/pocket-lm");
-  const auto file = path("whole") / "results.h5";
+  const auto file = runs_->path("whole") / "results.h5";
   const auto modes = store::read_tensor({file, "dcm/modes"});
   const auto embeddings = store::read_tensor({file, "dcm/embeddings"});
-  const auto rows = rows_of(path("whole"), "dcm/pairs");
+  const auto rows = tests::rows_of(runs_->path("whole"), "dcm/pairs");
   ASSERT_EQ(embeddings.shape, (std::vector<int64_t>{3, 4, model->config().hidden_size}));
   ASSERT_EQ(modes.shape, (std::vector<int64_t>{2, model->config().hidden_size}));
   const auto as_tensor = [](const store::TensorValues& v) {
@@ -267,9 +178,9 @@ TEST_F(DcmRun, EmbeddingsGiveTheLossesOfTheirRows) {
 
 // A chosen restart's first curve point is at c_0; restarts of a pair differ.
 TEST_F(DcmRun, CurvesBelongToTheirRestarts) {
-  const auto restarts = rows_of(path("whole"), "dcm/restarts");
+  const auto restarts = tests::rows_of(runs_->path("whole"), "dcm/restarts");
   std::map<std::string, std::vector<double>> totals;
-  for (const auto& row : rows_of(path("whole"), "dcm/curves")) {
+  for (const auto& row : tests::rows_of(runs_->path("whole"), "dcm/curves")) {
     auto& curve =
         totals[str(row["stage"], row["pair_index"], row["k"], row["target"], row["restart"])];
     EXPECT_EQ(row["step"].get<size_t>(), curve.size());
@@ -298,16 +209,5 @@ TEST_F(DcmRun, CurvesBelongToTheirRestarts) {
 }  // namespace preimage::dcm
 
 int main(int argc, char** argv) {
-  using namespace preimage;
-  if (argc > 3 && std::string(argv[1]) == "dcm") {
-    const cluster::Session session(argc, argv);
-    const run::JobRequest request{.job = argv[2], .out = argv[3], .resume = argc > 4};
-    return run::run_job(session, request,
-                        [](const std::string& method) -> std::unique_ptr<run::Experiment> {
-                          if (method != "dcm") return nullptr;
-                          return std::make_unique<dcm::Dcm>();
-                        });
-  }
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
+  return preimage::tests::whole_run_main<preimage::dcm::Dcm>(argc, argv, "dcm");
 }
