@@ -52,9 +52,8 @@ class Attacks : public testing::Test {
   static PoolOptions options() {
     auto options = quick_options();
     options.limits.cpu_s = 1;  // touching 512 MB takes a good part of it
-    options.limits.wall_s = 8;
+    options.limits.wall_s = 3;
     options.limits.memory_mb = 512;
-    options.confirm_timeouts = false;
     options.workers = 2;
     options.slots = 8;
     return options;
