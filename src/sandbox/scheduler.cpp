@@ -83,6 +83,7 @@ void Scheduler::start(Job job) {
   ++running_;
   ++foreground_;
   slot->start(std::move(job));
+  slot->watch.lag_before_s = lag_s_;
 }
 
 // A second run has no company, so nothing may run; and newcomers may keep it waiting only so long.
@@ -137,11 +138,12 @@ double Scheduler::cpu_limit_s(const Slot& slot) const {
   return options_.limits.cpu_s * (strict ? 1 : kCompany);
 }
 
-// The time for which the program, or its judge, was kept from computing by others on this host.
+// The time for which the program, its judge or this process, on whom it waits where its pipe is
+// full, was kept from computing by others on this host.
 double Scheduler::waited_s(const Slot& slot) const {
   if (!options_.confirm_timeouts || slot.program() == 0) return 0;
   const double judge = run_delay_s(slot.judge()) - slot.watch.judge_waited_s;
-  return run_delay_s(slot.program()) + std::max(0.0, judge);
+  return run_delay_s(slot.program()) + std::max(0.0, judge) + lag_s_ - slot.watch.lag_before_s;
 }
 
 // Of a single thread it is known what it waited for; of several it is not: one may have waited for
@@ -217,9 +219,18 @@ void Scheduler::promote() {
 }
 
 int Scheduler::step() {
+  const double begin = base::monotonic_seconds();
+  lag_s_ += std::max(0.0, begin - due_s_);
+  const int wait_ms = look_at_all(begin);
+  const double end = base::monotonic_seconds();
+  lag_s_ += end - begin;
+  due_s_ = wait_ms < 0 ? INFINITY : end + 1e-3 * wait_ms;
+  return wait_ms;
+}
+
+int Scheduler::look_at_all(double now) {
   retired_.clear();
   start_waiting();
-  const double now = base::monotonic_seconds();
   double next = INFINITY;
   for (const auto& slot : slots_) {
     if (!slot || slot->idle()) continue;

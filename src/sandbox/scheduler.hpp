@@ -2,6 +2,7 @@
 // ones beside them, each time-out once more alone, our own failures again.
 #pragma once
 
+#include <cmath>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -47,6 +48,7 @@ class Scheduler {
   double waited_s(const Slot& slot) const;
   void end_by_clock(Slot& slot, double wall);
   double cpu_limit_s(const Slot& slot) const;
+  int look_at_all(double now);
   bool needs_second_run(const Job& job, const Run& run) const;
   void look_for_loop(Slot& slot);
   void look_at(Slot& slot, double now);
@@ -64,6 +66,8 @@ class Scheduler {
   std::deque<Job> waiting_;
   std::deque<Job> confirming_;
   double confirming_since_s_ = 0;
+  double due_s_ = INFINITY;  // when step() is to be called again at the latest
+  double lag_s_ = 0;         // by how much it was late so far, and how long it took itself
   int running_ = 0, foreground_ = 0;
   int proofs_ = 0;      // under way: one at a time
   bool alone_ = false;  // the one that runs must have no company

@@ -84,6 +84,7 @@ class Slot {
     bool proof_tried = false;
     double proof_cost_s = 0;    // of its CPU time, which is no fault of the program's
     double judge_waited_s = 0;  // before this run, or less
+    double lag_before_s = 0;    // the supervisor's own
     bool proved = false;        // a second run would show nothing else
   };
   Watch watch;
