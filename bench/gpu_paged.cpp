@@ -111,14 +111,15 @@ void check_choice(Randoms& random, Findings& findings) {
   auto last = at::zeros({rows}, at::device(at::kCUDA).dtype(at::kLong));
   nn::ChosenTokens out{at::zeros_like(last), at::zeros({rows}, at::device(at::kCUDA))};
   const auto slots = at::arange(rows, last.options());
+  const auto all = at::ones({rows}, at::device(at::kCUDA).dtype(at::kDouble));
   const auto choose = [&](std::vector<float> rule, const at::Tensor& uniforms) {
     const auto rules = at::tensor(rule, at::kFloat).repeat({rows, 1}).to(at::kCUDA);
-    nn::choose_tokens(logits, {rules, uniforms}, slots, last, out);
+    nn::choose_tokens(logits, {rules, all, uniforms}, slots, last, out);
     return out.ids.cpu();
   };
   const auto uniforms = at::linspace(0, 0.999, rows, at::kDouble).to(at::kCUDA);
   const float none = -INFINITY;
-  const auto greedy = choose({0, 0, 1, none}, uniforms);
+  const auto greedy = choose({0, 0, none}, uniforms);
   const auto wide = logits.cpu().to(at::kDouble);
   const auto logprobs = at::log_softmax(wide, 1).gather(1, greedy.unsqueeze(1)).squeeze(1);
   findings.add("greedy choice: log-probability", relative_error(out.logprobs.cpu(), logprobs),
@@ -126,17 +127,17 @@ void check_choice(Randoms& random, Findings& findings) {
   findings.add(
       "greedy choice: the largest",
       relative_error(wide.gather(1, greedy.unsqueeze(1)).squeeze(1), std::get<0>(wide.max(1))), 0);
-  // All of a tie at the edge stay, so the logits are compared, not the ids.
+  // All of a tie at the k-th place stay, so the logits are compared, not the ids.
   const auto largest = std::get<0>(wide.max(1));
   const auto logit_of = [&](const at::Tensor& ids) {
     return wide.gather(1, ids.unsqueeze(1)).squeeze(1);
   };
   findings.add("top-k of 1 is greedy",
-               relative_error(logit_of(choose({1, 1, 1, none}, uniforms)), largest), 0);
+               relative_error(logit_of(choose({1, 1, none}, uniforms)), largest), 0);
   findings.add("min-p of 1 is greedy",
-               relative_error(logit_of(choose({1, 0, 1, 0}, uniforms)), largest), 0);
+               relative_error(logit_of(choose({1, 0, 0}, uniforms)), largest), 0);
   // By the inverse of the cumulative distribution: that of float64, but for a rounding at an edge.
-  const auto sampled = choose({0.8f, 0, 1, none}, uniforms);
+  const auto sampled = choose({0.8f, 0, none}, uniforms);
   const auto cumulative = at::softmax(wide / 0.8, 1).cumsum(1);
   const auto expected = cumulative.le(uniforms.cpu().unsqueeze(1)).sum(1);
   findings.add("share of samples elsewhere",

@@ -36,13 +36,15 @@ bool on_host(const PassSequence& s) {
 // Numbers of each row that a decode pass reads, in one tensor of the device.
 struct Inputs {
   explicit Inputs(int64_t rows, int64_t most_pages, const at::TensorOptions& device)
-      : numbers(at::zeros({4, rows}, device.dtype(at::kLong))),
-        rules(at::zeros({rows, 4}, device.dtype(at::kFloat))),
+      : numbers(at::zeros({5, rows}, device.dtype(at::kLong))),
+        rules(at::zeros({rows, 3}, device.dtype(at::kFloat))),
         pages(at::zeros({rows, most_pages}, device.dtype(at::kInt))) {}
   at::Tensor tokens() const { return numbers[0]; }  // -1: the last one chosen in the slot
   at::Tensor positions() const { return numbers[1]; }
   at::Tensor slots() const { return numbers[2]; }
-  at::Tensor uniforms() const { return numbers[3].view(at::kDouble); }
+  nn::TokenChoice choice() const {
+    return {rules, numbers[3].view(at::kDouble), numbers[4].view(at::kDouble)};
+  }
   Inputs first(int64_t rows) const {
     Inputs out = *this;
     out.numbers = numbers.narrow(1, 0, rows);
@@ -58,11 +60,16 @@ struct Inputs {
   at::Tensor numbers, rules, pages;
 };
 
-void write_rule(float* rule, double* uniform, const PassSequence& s) {
+struct RuleOut {
+  float* rule;  // three numbers
+  double *top_p, *uniform;
+};
+
+void write_rule(const RuleOut& out, const PassSequence& s) {
   const auto& o = *s.sampling;
-  rule[0] = static_cast<float>(o.temperature), rule[1] = static_cast<float>(o.top_k);
-  rule[2] = static_cast<float>(o.top_p), rule[3] = static_cast<float>(std::log(o.min_p));
-  *uniform = s.uniform;
+  out.rule[0] = static_cast<float>(o.temperature), out.rule[1] = static_cast<float>(o.top_k);
+  out.rule[2] = static_cast<float>(std::log(o.min_p));
+  *out.top_p = o.top_p, *out.uniform = s.uniform;
 }
 
 class CudaRunner : public Runner {
@@ -151,7 +158,7 @@ class CudaRunner : public Runner {
     const nn::DecodeAttention context(cache_, in.positions(), in.pages, chunks);
     const auto logits = nn::linear(model_.hidden(model_.embed(tokens), context), model_.head());
     nn::ChosenTokens out{chosen_.ids.narrow(0, 0, rows), chosen_.logprobs.narrow(0, 0, rows)};
-    nn::choose_tokens(logits, {in.rules, in.uniforms()}, in.slots(), last_, out);
+    nn::choose_tokens(logits, in.choice(), in.slots(), last_, out);
     return logits;
   }
 
@@ -191,7 +198,7 @@ class CudaRunner : public Runner {
     Inputs host(rows, inputs_.pages.size(1), at::TensorOptions().pinned_memory(true));
     auto* tokens = host.numbers.data_ptr<int64_t>();
     auto *positions = tokens + rows, *slots = positions + rows;
-    auto* uniforms = reinterpret_cast<double*>(slots + rows);
+    auto* top_p = reinterpret_cast<double*>(slots + rows);
     auto* rules = host.rules.data_ptr<float>();
     auto* pages = host.pages.data_ptr<int32_t>();
     const int64_t most = host.pages.size(1);
@@ -204,7 +211,7 @@ class CudaRunner : public Runner {
       const auto& s = pass.sequences[static_cast<size_t>(i)];
       tokens[i] = s.token, positions[i] = s.place.cached, slots[i] = s.slot;
       std::copy(s.place.pages.begin(), s.place.pages.end(), pages + i * most);
-      if (s.choose) write_rule(rules + 4 * i, uniforms + i, s);
+      if (s.choose) write_rule({rules + 3 * i, top_p + i, top_p + rows + i}, s);
       if (!s.choose) slots[i] = padding_.slots;  // its last token stays
     }
     return host;
@@ -215,7 +222,7 @@ class CudaRunner : public Runner {
     std::vector<SequenceView> views;
     std::vector<int64_t> rows, slots;
     std::vector<float> rules;
-    std::vector<double> uniforms;
+    std::vector<double> top_p, uniforms;
     int64_t tokens = 0;
     for (const auto& s : pass.sequences) {
       places.push_back(s.place);
@@ -223,8 +230,8 @@ class CudaRunner : public Runner {
       tokens += s.place.fresh;
       if (!s.choose) continue;
       rows.push_back(tokens - 1), slots.push_back(s.slot);
-      rules.resize(rules.size() + 4), uniforms.push_back(0);
-      write_rule(&rules[rules.size() - 4], &uniforms.back(), s);
+      rules.resize(rules.size() + 3), top_p.push_back(0), uniforms.push_back(0);
+      write_rule({&rules[rules.size() - 3], &top_p.back(), &uniforms.back()}, s);
     }
     const auto device = model_.device();
     const nn::PagedAttention context(cache_, std::move(places), device);
@@ -234,10 +241,11 @@ class CudaRunner : public Runner {
     const auto logits = nn::linear(hidden, model_.head());
     const auto count = static_cast<int64_t>(rows.size());
     auto out = outputs(count);
-    nn::choose_tokens(logits,
-                      {at::tensor(rules, at::kFloat).view({count, 4}).to(device),
-                       at::tensor(uniforms, at::kDouble).to(device)},
-                      at::tensor(slots, at::kLong).to(device), last_, out);
+    nn::choose_tokens(
+        logits,
+        {at::tensor(rules, at::kFloat).view({count, 3}).to(device),
+         at::tensor(top_p, at::kDouble).to(device), at::tensor(uniforms, at::kDouble).to(device)},
+        at::tensor(slots, at::kLong).to(device), last_, out);
     flight.ids = to_host(out.ids), flight.logprobs = to_host(out.logprobs);
     return logits;
   }

@@ -11,6 +11,9 @@ namespace preimage::lm {
 namespace {
 
 constexpr float kRemoved = -std::numeric_limits<float>::infinity();
+// The share of top_p that must be reached: tokens whose probabilities make it exactly are enough,
+// however their sum rounds.
+constexpr double kNearlyOne = 1 - 0x1p-40;
 
 void penalise_repeats(std::span<float> logits, double penalty, std::span<const int64_t> history) {
   std::vector<int64_t> ids(history.begin(), history.end());
@@ -67,7 +70,7 @@ void keep_top_p(std::span<float> logits, double p) {
     heap.pop_back();
     out[static_cast<size_t>(-id)] = logit;
     kept += std::exp(logit - best);
-  } while (!heap.empty() && kept < p * total);
+  } while (!heap.empty() && kept < p * kNearlyOne * total);
   std::copy(out.begin(), out.end(), logits.begin());
 }
 

@@ -6,6 +6,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <cuda_bf16.h>
 
+#include <climits>
+
 #include "preimage/base/error.hpp"
 
 namespace preimage::nn {
@@ -14,10 +16,13 @@ namespace {
 constexpr int kThreads = 512;
 constexpr float kLog2e = 1.4426950408889634f;
 constexpr float kOne = 0x1p44f;  // of the fixed-point weights: 2^18 of them fit 64 bits
+constexpr double kNearlyOne =
+    1 - 0x1p-40;  // the share of top_p that must be reached, as on the CPU
 
 struct Row {
   const uint16_t* logits;  // bits of bfloat16
   int size;
+  int best;  // the lowest id of the largest
 };
 
 __device__ inline float value_of(uint16_t bits) {
@@ -45,7 +50,7 @@ __device__ T reduce(T mine, const Join& join) {
 template <class Measure>
 __device__ uint64_t total(const Row& row, const Measure& measure) {
   uint64_t sum = 0;
-  for (int i = threadIdx.x; i < row.size; i += kThreads) sum += measure(row.logits[i]);
+  for (int i = threadIdx.x; i < row.size; i += kThreads) sum += measure(row.logits[i], i);
   return reduce(sum, [](uint64_t a, uint64_t b) { return a + b; });
 }
 
@@ -55,7 +60,9 @@ __device__ uint32_t edge(const Row& row, uint64_t target, const Measure& measure
   uint32_t key = 0;
   for (uint32_t bit = 0x8000; bit > 0; bit /= 2) {
     const uint32_t next = key | bit;
-    const auto above = [&](uint16_t bits) { return key_of(bits) >= next ? measure(bits) : 0; };
+    const auto above = [&](uint16_t bits, int i) {
+      return key_of(bits) >= next ? measure(bits, i) : 0;
+    };
     if (total(row, above) >= target) key = next;
   }
   return key;
@@ -70,7 +77,7 @@ __device__ int token_at(const Row& row, uint64_t place, const Weigh& weigh) {
   const int begin = min(row.size, static_cast<int>(threadIdx.x) * part);
   const int end = min(row.size, begin + part);
   uint64_t mine = 0;
-  for (int i = begin; i < end; ++i) mine += weigh(row.logits[i]);
+  for (int i = begin; i < end; ++i) mine += weigh(row.logits[i], i);
   before[threadIdx.x + 1] = mine;
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -81,7 +88,7 @@ __device__ int token_at(const Row& row, uint64_t place, const Weigh& weigh) {
   if (mine > 0 && before[threadIdx.x] <= place && place < before[threadIdx.x + 1]) {
     uint64_t left = place - before[threadIdx.x];
     for (int i = begin; i < end; ++i) {
-      const uint64_t weight = weigh(row.logits[i]);
+      const uint64_t weight = weigh(row.logits[i], i);
       if (left < weight) {
         found = i;
         break;
@@ -94,27 +101,57 @@ __device__ int token_at(const Row& row, uint64_t place, const Weigh& weigh) {
 }
 
 struct Rule {
-  float temperature, top_k, top_p, log_min_p;
+  float temperature, top_k, log_min_p;
 };
 
-__device__ int sample(const Row& row, const Rule& rule, float best, double uniform) {
+// What may be chosen: keys above `key`, and of those equal to it the ids up to `last`.
+struct Edge {
+  uint32_t key = 0;
+  int last = INT_MAX;
+  __device__ bool keeps(uint16_t bits, int id) const {
+    const uint32_t own = key_of(bits);
+    return own > key || (own == key && id <= last);
+  }
+};
+
+// The best tokens whose weight reaches `wanted`, the lowest ids of a tie at their end.
+template <class Weigh>
+__device__ Edge edge_of_weight(const Row& row, uint64_t wanted, const Weigh& weigh) {
+  const uint32_t key = edge(row, wanted, weigh);
+  const uint64_t above = total(
+      row, [&](uint16_t bits, int i) { return key_of(bits) > key ? weigh(bits, i) : uint64_t{0}; });
+  const auto tied = [&](uint16_t bits, int) { return uint64_t{key_of(bits) == key}; };
+  const uint64_t ties = total(row, tied);
+  const uint64_t weight =
+      total(row, [&](uint16_t bits,
+                     int i) { return key_of(bits) == key ? weigh(bits, i) : uint64_t{0}; }) /
+      ties;  // of each alike
+  const uint64_t needed = (wanted - above + weight - 1) / weight;
+  return {key, token_at(row, min(needed, ties) - 1, tied)};
+}
+
+__device__ int sample(const Row& row, const Rule& rule, double top_p, double uniform) {
+  const float best = value_of(row.logits[row.best]);
   const float slope = kLog2e / rule.temperature;
   const auto weigh = [&](uint16_t bits) {
     return static_cast<uint64_t>(exp2f((value_of(bits) - best) * slope) * kOne);
   };
-  uint32_t least = 0;
-  if (rule.top_k > 0 && rule.top_k < static_cast<float>(row.size))
-    least = edge(row, static_cast<uint64_t>(rule.top_k), [](uint16_t) { return uint64_t{1}; });
-  const auto kept = [&](uint16_t bits) { return key_of(bits) >= least ? weigh(bits) : 0; };
-  if (rule.top_p < 1) {
-    const auto wanted = static_cast<uint64_t>(static_cast<double>(total(row, kept)) *
-                                              static_cast<double>(rule.top_p));
-    const uint32_t by_weight = edge(row, max(wanted, uint64_t{1}), kept);
-    least = max(least, by_weight);
+  Edge kept;
+  if (rule.top_k > 0 && rule.top_k < static_cast<float>(row.size)) {
+    kept.key =
+        edge(row, static_cast<uint64_t>(rule.top_k), [](uint16_t, int) { return uint64_t{1}; });
+  }
+  const auto kept_weight = [&](uint16_t bits, int i) {
+    return kept.keeps(bits, i) ? weigh(bits) : 0;
+  };
+  if (top_p < 1) {
+    const auto wanted =
+        static_cast<uint64_t>(static_cast<double>(total(row, kept_weight)) * top_p * kNearlyOne);
+    kept = edge_of_weight(row, max(wanted, uint64_t{1}), kept_weight);
   }
   const float lowest = best + rule.log_min_p * rule.temperature;
-  const auto final_weight = [&](uint16_t bits) {
-    return value_of(bits) >= lowest ? kept(bits) : 0;
+  const auto final_weight = [&](uint16_t bits, int i) {
+    return value_of(bits) >= lowest ? kept_weight(bits, i) : 0;
   };
   const uint64_t all = total(row, final_weight);
   const auto place = static_cast<uint64_t>(uniform * static_cast<double>(all));
@@ -123,10 +160,11 @@ __device__ int sample(const Row& row, const Rule& rule, float best, double unifo
 
 // One block for each row.
 __global__ void __launch_bounds__(kThreads)
-    choose_kernel(const uint16_t* logits, int vocabulary, const Rule* rules, const double* uniforms,
-                  const int64_t* slots, int64_t* last, int64_t* ids, float* logprobs) {
+    choose_kernel(const uint16_t* logits, int vocabulary, const Rule* rules, const double* top_ps,
+                  const double* uniforms, const int64_t* slots, int64_t* last, int64_t* ids,
+                  float* logprobs) {
   const int64_t at = blockIdx.x;
-  const Row row{logits + at * vocabulary, vocabulary};
+  Row row{logits + at * vocabulary, vocabulary, 0};
   uint64_t mine = 0;  // the largest key, and of a tie the lowest id
   for (int i = threadIdx.x; i < vocabulary; i += kThreads) {
     const uint64_t candidate =
@@ -134,14 +172,14 @@ __global__ void __launch_bounds__(kThreads)
     mine = max(mine, candidate);
   }
   const uint64_t top = reduce(mine, [](uint64_t a, uint64_t b) { return max(a, b); });
-  int id = static_cast<int>(~static_cast<uint32_t>(top));
+  int id = row.best = static_cast<int>(~static_cast<uint32_t>(top));
   const float best = value_of(row.logits[id]);
   float sum = 0;
   for (int i = threadIdx.x; i < vocabulary; i += kThreads)
     sum += exp2f((value_of(row.logits[i]) - best) * kLog2e);
   sum = reduce(sum, [](float a, float b) { return a + b; });
   const Rule rule = rules[at];
-  if (rule.temperature > 0) id = sample(row, rule, best, uniforms[at]);
+  if (rule.temperature > 0) id = sample(row, rule, top_ps[at], uniforms[at]);
   if (threadIdx.x == 0) {
     ids[at] = id;
     logprobs[at] = value_of(row.logits[id]) - best - logf(sum);
@@ -163,8 +201,9 @@ void choose_tokens(const at::Tensor& logits, const TokenChoice& choice, const at
       reinterpret_cast<const uint16_t*>(logits.const_data_ptr<at::BFloat16>()),
       static_cast<int>(logits.size(1)),
       reinterpret_cast<const Rule*>(choice.rules.const_data_ptr<float>()),
-      choice.uniforms.const_data_ptr<double>(), slots.const_data_ptr<int64_t>(),
-      last.data_ptr<int64_t>(), out.ids.data_ptr<int64_t>(), out.logprobs.data_ptr<float>());
+      choice.top_p.const_data_ptr<double>(), choice.uniforms.const_data_ptr<double>(),
+      slots.const_data_ptr<int64_t>(), last.data_ptr<int64_t>(), out.ids.data_ptr<int64_t>(),
+      out.logprobs.data_ptr<float>());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

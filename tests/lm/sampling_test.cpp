@@ -82,5 +82,15 @@ TEST(Sampling, RefusesWhatMakesNoSense) {
   EXPECT_THAT(refusal({.repetition_penalty = 0}), testing::HasSubstr("repetition_penalty is 0"));
 }
 
+// Ten alike: probabilities that make top_p exactly are enough, and of the tie the lowest ids stay.
+TEST(Sampling, TopPCutsATieByTheLowestIds) {
+  for (const auto& [top_p, kept] : {std::pair(0.3, 3), std::pair(0.55, 6), std::pair(0.7, 7)}) {
+    std::vector<float> logits(10, 1.5f);
+    process_logits(logits, {.temperature = 1, .top_p = top_p}, {});
+    for (int i = 0; i < 10; ++i)
+      EXPECT_EQ(std::isfinite(logits[static_cast<size_t>(i)]), i < kept) << top_p << " " << i;
+  }
+}
+
 }  // namespace
 }  // namespace preimage::lm

@@ -12,10 +12,10 @@
 namespace preimage::lm {
 
 struct SamplingOptions {
-  double temperature = 0;         // 0: greedy; the lowest id wins a tie
-  int64_t top_k = 0;              // 0: all; all of a tie at the k-th place stay
-  double top_p = 1;               // (0, 1]; Holtzman et al. 2020
-  double min_p = 0;               // [0, 1]: of the best token's probability; Nguyen et al. 2024
+  double temperature = 0;  // 0: greedy; the lowest id wins a tie
+  int64_t top_k = 0;       // 0: all; all of a tie at the k-th place stay
+  double top_p = 1;        // (0, 1]; Holtzman et al. 2020; of a tie at the edge the lowest ids
+  double min_p = 0;        // [0, 1]: of the best token's probability; Nguyen et al. 2024
   double repetition_penalty = 1;  // > 0; Keskar et al. 2019: of every id of prompt and completion
   int64_t no_repeat_ngram = 0;    // 0: none; no n-gram of prompt and completion comes twice
   uint64_t seed = 0;              // with the candidate's index, the key of its random numbers

@@ -7,10 +7,10 @@ namespace preimage::nn {
 
 // How each row chooses. On the device; read when the kernel runs.
 struct TokenChoice {
-  // [rows, 4] float32: temperature (0: greedy, the lowest id of a tie), top_k (0: all), top_p,
-  // log(min_p) (-inf: none), in the order and with the meaning of lm::SamplingOptions; all tokens
-  // of a tie at the edge of top_k or top_p stay.
+  // [rows, 3] float32: temperature (0: greedy, the lowest id of a tie), top_k (0: all), log(min_p)
+  // (-inf: none), in the order and with the meaning of lm::SamplingOptions.
   at::Tensor rules;
+  at::Tensor top_p;     // [rows] float64
   at::Tensor uniforms;  // [rows] float64 in [0, 1): the place in the cumulative distribution by id
 };
 
