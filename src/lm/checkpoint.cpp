@@ -240,7 +240,7 @@ at::Tensor Checkpoint::load(const std::string& name, at::IntArrayRef shape, at::
       throw base::data_error(str(place, ": shape ", base::shape_text(info->shape), ", expected ",
                                  shape_of(shape), "; is config.json that of these weights?"));
     }
-    const at::Tensor stored = file.read(*info).to(device);
+    const at::Tensor stored = file.read(*info, device);
     const bool convertible = is_weight_type(stored.scalar_type()) && is_weight_type(dtype);
     if (!convertible && stored.scalar_type() != dtype) {
       throw base::data_error(str(place, ": stored as ", info->dtype, ", expected F32, BF16 or F16",

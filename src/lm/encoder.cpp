@@ -32,6 +32,7 @@ std::shared_ptr<const Encoder> load_bert(const std::filesystem::path& folder,
   auto expected = bert_tensors(config);
   for (auto& [name, shape] : expected) name = prefix + name;
   checkpoint.require(expected, permitted_of_bert(checkpoint, prefix));
+  require_memory(weight_bytes(expected, options), options, folder);
   const at::NoGradGuard no_grad;
   return std::make_shared<Bert>(config, [&](const std::string& name, at::IntArrayRef shape) {
     return checkpoint.load(prefix + name, shape, options.dtype, options.device);
@@ -43,7 +44,9 @@ std::shared_ptr<const Encoder> load_t5_encoder(const std::filesystem::path& fold
   auto config = read_t5_config(folder);
   const Checkpoint checkpoint(folder);
   const T5Checkpoint tensors(checkpoint, config, "");
-  checkpoint.require(tensors.expected(config, T5Part::encoder), tensors.permitted(T5Part::encoder));
+  const auto expected = tensors.expected(config, T5Part::encoder);
+  checkpoint.require(expected, tensors.permitted(T5Part::encoder));
+  require_memory(weight_bytes(expected, options), options, folder);
   const at::NoGradGuard no_grad;
   const auto source = tensors.source(options);
   const auto embedding = source("shared.weight", {config.vocab_size, config.hidden_size});

@@ -1,7 +1,5 @@
 #include "preimage/lm/model.hpp"
 
-#include <unistd.h>
-
 #include <array>
 #include <optional>
 
@@ -13,25 +11,12 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/checkpoint.hpp"
+#include "preimage/nn/device_memory.hpp"
 
 namespace preimage::lm {
 namespace {
 
 constexpr std::array<const char*, 4> kFormatNames = {"decoded", "stored", "int8", "fp8"};
-
-void require_memory(const ModelConfig& config, const LoadOptions& options,
-                    const std::filesystem::path& folder) {
-  if (!options.device.is_cpu()) return;  // the allocator of the device names its own numbers
-  const auto memory =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  const double needed = weight_bytes(config, options);
-  if (needed > memory) {
-    throw base::unavailable_error(base::str(
-        folder.string(), ": the weights need ", base::human_bytes(static_cast<uint64_t>(needed)),
-        " in this precision, the machine has ", base::human_bytes(static_cast<uint64_t>(memory)),
-        "; use bfloat16, int8 or fp8 weights, a GPU, or a smaller model"));
-  }
-}
 
 // A tied model that stores its head anyway must store the embedding again.
 void require_tied_head(const Checkpoint& checkpoint, const ModelConfig& config) {
@@ -46,12 +31,18 @@ void require_tied_head(const Checkpoint& checkpoint, const ModelConfig& config) 
   }
 }
 
+// How often a dense matrix is held: on the CPU packed for each use beside the matrix itself.
+double copies(const LoadOptions& options, PackedFor use) {
+  if (!options.device.is_cpu()) return 1;
+  return use == PackedFor::products ? 2 : 3;
+}
+
 // Bits of one element of a layer's matrix, its scales included.
-double matrix_bits(const ModelConfig& config, const std::string& name, const LoadOptions& options) {
+double matrix_bits(const ModelConfig& config, const std::string& name, const LoadOptions& options,
+                   PackedFor use) {
   using Format = StoredQuantization::Format;
-  const double plain = 8 * static_cast<double>(c10::elementSize(options.dtype));
-  // Packed for the product and for the gradient beside the matrix itself.
-  const double dense = options.device.is_cpu() ? 3 * plain : plain;
+  const double dense =
+      copies(options, use) * 8 * static_cast<double>(c10::elementSize(options.dtype));
   switch (options.weights) {
     case WeightFormat::decoded:
       return dense;
@@ -99,16 +90,36 @@ std::shared_ptr<const Model> build_model(const ModelConfig& config, const Tensor
   return std::make_shared<Decoder>(config, TensorWeights(source));
 }
 
-double weight_bytes(const ModelConfig& config, const LoadOptions& options) {
+double weight_bytes(const ModelConfig& config, const LoadOptions& options, PackedFor use) {
   double bits = 0;
   for (const auto& [name, shape] : expected_tensors(config)) {
     const bool layer_matrix = shape.size() > 1 && name != "model.embed_tokens.weight" &&
                               !name.ends_with("mlp.gate.weight");
     const auto count = static_cast<double>(c10::multiply_integers(shape));
-    bits += count * (layer_matrix ? matrix_bits(config, name, options)
+    bits += count * (layer_matrix ? matrix_bits(config, name, options, use)
                                   : 8 * static_cast<double>(c10::elementSize(options.dtype)));
   }
   return bits / 8;
+}
+
+double weight_bytes(const TensorList& tensors, const LoadOptions& options) {
+  double numbers = 0;
+  for (const auto& [name, shape] : tensors) {
+    const auto count = static_cast<double>(c10::multiply_integers(shape));
+    numbers += count * (shape.size() > 1 ? copies(options, PackedFor::products) : 1);
+  }
+  return numbers * static_cast<double>(c10::elementSize(options.dtype));
+}
+
+void require_memory(double needed, const LoadOptions& options,
+                    const std::filesystem::path& folder) {
+  const double memory = options.memory > 0 ? options.memory : nn::free_bytes(options.device);
+  if (needed <= memory) return;
+  throw base::unavailable_error(base::str(
+      folder.string(), ": the weights need ", base::human_bytes(static_cast<uint64_t>(needed)),
+      " in this precision, ", options.device.is_cpu() ? "the machine" : options.device.str(),
+      " has ", base::human_bytes(static_cast<uint64_t>(memory)),
+      " free; use bfloat16, int8 or fp8 weights, another device, or a smaller model"));
 }
 
 std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
@@ -119,7 +130,7 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
   if (!options.adapter.empty()) adapter.emplace(options.adapter, expected_tensors(config));
   const CheckpointWeights weights(checkpoint, config, options, adapter ? &*adapter : nullptr);
   weights.require_all();
-  require_memory(config, options, folder);
+  require_memory(weight_bytes(config, options, PackedFor::products), options, folder);
   require_tied_head(checkpoint, config);
   const at::NoGradGuard no_grad;
   return std::make_shared<Decoder>(config, weights);

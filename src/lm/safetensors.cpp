@@ -1,6 +1,7 @@
 #include "preimage/lm/safetensors.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,6 +55,33 @@ void read_at(const Fd& fd, const std::filesystem::path& path, uint64_t offset, c
     out += got;
     offset += static_cast<uint64_t>(got);
     count -= static_cast<uint64_t>(got);
+  }
+}
+
+struct Source {
+  const Fd& fd;
+  const std::filesystem::path& path;
+  uint64_t begin;  // of the tensor's bytes in the file
+};
+
+// Bytes that are on their way to a device at one time, and that one thread reads at one time.
+constexpr int64_t kStagedBytes = int64_t{32} << 20, kSliceBytes = int64_t{1} << 20;
+
+// The allocator of pinned memory hands a piece out again when its copy is done.
+void read_to_device(const Source& source, at::Tensor& out) {
+  const auto bytes = static_cast<int64_t>(out.nbytes());
+  const auto flat = at::from_blob(out.data_ptr(), {bytes}, out.options().dtype(at::kByte));
+  for (int64_t first = 0; first < bytes; first += kStagedBytes) {
+    const int64_t count = std::min(kStagedBytes, bytes - first);
+    const auto piece = at::empty({count}, at::TensorOptions(at::kByte).pinned_memory(true));
+    auto* to = reinterpret_cast<char*>(piece.data_ptr<uint8_t>());
+    const int64_t slices = (count + kSliceBytes - 1) / kSliceBytes;
+    at::parallel_for(0, slices, 1, [&](int64_t begin, int64_t end) {
+      const int64_t start = begin * kSliceBytes, stop = std::min(count, end * kSliceBytes);
+      read_at(source.fd, source.path, source.begin + static_cast<uint64_t>(first + start),
+              to + start, static_cast<uint64_t>(stop - start));
+    });
+    flat.narrow(0, first, count).copy_(piece, /*non_blocking=*/true);
   }
 }
 
@@ -219,7 +247,7 @@ const TensorInfo* SafetensorsFile::find(const std::string& name) const {
   return it == impl_->index.end() ? nullptr : &impl_->header.tensors[it->second];
 }
 
-at::Tensor SafetensorsFile::read(const TensorInfo& info) const {
+at::Tensor SafetensorsFile::read(const TensorInfo& info, at::Device device) const {
   const TensorInfo* own = find(info.name);
   base::check(own != nullptr && own->begin == info.begin && own->end == info.end,
               "the tensor to be read belongs to the file");
@@ -227,11 +255,15 @@ at::Tensor SafetensorsFile::read(const TensorInfo& info) const {
   const auto bytes = static_cast<int64_t>(info.end - info.begin);
   const bool packed = info.dtype == "F4" || info.dtype.starts_with("F6_");
   // Bools are read as bytes: a bool that holds 2 is undefined behaviour.
-  const at::Tensor out = at::empty(packed ? at::IntArrayRef(bytes) : at::IntArrayRef(info.shape),
-                                   type == at::kBool ? at::kByte : type);
+  at::Tensor out = at::empty(packed ? at::IntArrayRef(bytes) : at::IntArrayRef(info.shape),
+                             at::device(device).dtype(type == at::kBool ? at::kByte : type));
   base::check(static_cast<int64_t>(out.nbytes()) == bytes, "the header's sizes were checked");
-  read_at(impl_->fd, impl_->path, info.begin, static_cast<char*>(out.data_ptr()),
-          info.end - info.begin);
+  if (device.is_cpu()) {
+    read_at(impl_->fd, impl_->path, info.begin, static_cast<char*>(out.data_ptr()),
+            info.end - info.begin);
+  } else {
+    read_to_device({impl_->fd, impl_->path, info.begin}, out);
+  }
   return type == at::kBool ? out.ne(0) : out;
 }
 

@@ -46,7 +46,9 @@ std::shared_ptr<const T5Model> load_t5(const std::filesystem::path& folder,
   T5Config config = read_t5_config(folder);
   const Checkpoint checkpoint(folder);
   const T5Checkpoint tensors(checkpoint, config, "");
-  checkpoint.require(tensors.expected(config, T5Part::whole), tensors.permitted(T5Part::whole));
+  const auto expected = tensors.expected(config, T5Part::whole);
+  checkpoint.require(expected, tensors.permitted(T5Part::whole));
+  require_memory(weight_bytes(expected, options), options, folder);
   const at::NoGradGuard no_grad;
   return std::make_shared<T5Model>(config, tensors.source(options));
 }

@@ -82,6 +82,7 @@ std::shared_ptr<const Vec2Text> load_vec2text(const std::filesystem::path& folde
     if (tensor.name.starts_with("embedder.")) permitted.push_back(tensor.name);
   }
   checkpoint.require(expected, permitted);
+  require_memory(weight_bytes(expected, options), options, folder);
   const at::NoGradGuard no_grad;
   return std::make_shared<Vec2Text>(config, t5.source(options));
 }

@@ -215,5 +215,26 @@ TEST(WeightBytes, AQuantized14BFitsASixteenGigabyteCard) {
   EXPECT_GT(int8, 15.5e9);
 }
 
+// The weights of the copy are all NaN: who read one would say so.
+TEST(WeightBytes, WhatDoesNotFitIsRefusedBeforeAWeightIsRead) {
+  const Folder copy;
+  const auto from = fixture("qwen2_tied");
+  for (const char* name : {"config.json", "generation_config.json"})
+    std::filesystem::copy(from / name, copy / name);
+  std::vector<std::pair<std::string, at::Tensor>> spoilt;
+  const SafetensorsFile file(from / "model.safetensors");
+  for (const auto& info : file.tensors())
+    spoilt.emplace_back(info.name, at::full_like(file.read(info), NAN));
+  write_safetensors(copy / "model.safetensors", spoilt);
+  EXPECT_THAT(data_error_of([&] { load_model(copy.path(), {}); }), testing::HasSubstr("NaN"));
+  try {
+    load_model(copy.path(), {.memory = 1000});
+    ADD_FAILURE() << "it was loaded";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ExitCode::unavailable);
+    EXPECT_THAT(error.what(), testing::ContainsRegex("the weights need .* has 1000 B free"));
+  }
+}
+
 }  // namespace
 }  // namespace preimage::lm

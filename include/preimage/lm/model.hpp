@@ -60,6 +60,7 @@ struct LoadOptions {
   at::Device device = at::kCPU;
   WeightFormat weights = WeightFormat::decoded;
   std::filesystem::path adapter;  // folder of a LoRA adapter to be merged; empty: none
+  double memory = 0;              // bytes that the weights may take; 0: what the device has free
 };
 
 // Loads a checkpoint folder: config, headers and memory are checked before the first weight is
@@ -76,7 +77,16 @@ TensorList expected_tensors(const ModelConfig& config);
 using TensorSource = std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>;
 std::shared_ptr<const Model> build_model(const ModelConfig& config, const TensorSource& source);
 
-// Bytes of the weights as they will be held, the CPU kernels' packed copies included.
-double weight_bytes(const ModelConfig& config, const LoadOptions& options);
+// Bytes of the weights as they will be held, the CPU kernels' packed copies included: for products
+// and gradients, or for products alone.
+enum class PackedFor { products_and_gradients, products };
+double weight_bytes(const ModelConfig& config, const LoadOptions& options,
+                    PackedFor use = PackedFor::products_and_gradients);
+// The same of plain tensors, for products alone.
+double weight_bytes(const TensorList& tensors, const LoadOptions& options);
+
+// Throws ExitCode::unavailable, with both numbers, where `needed` bytes of weights are more than
+// the device can hold. To be called before the first weight is read.
+void require_memory(double needed, const LoadOptions& options, const std::filesystem::path& folder);
 
 }  // namespace preimage::lm

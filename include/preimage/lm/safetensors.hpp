@@ -30,10 +30,11 @@ class SafetensorsFile {
   const std::vector<TensorInfo>& tensors() const;  // in file order
   const std::map<std::string, std::string>& metadata() const;
   const TensorInfo* find(const std::string& name) const;
-  // On the CPU in the stored dtype; F8_E8M0 as uint8, F4 and F6 as the flat uint8 bytes they are
+  // In the stored dtype; F8_E8M0 as uint8, F4 and F6 as the flat uint8 bytes they are
   // packed in. `info` must come from this file. A file that became shorter since it was opened is a
-  // bad_data error.
-  at::Tensor read(const TensorInfo& info) const;
+  // bad_data error. To a GPU in pieces through pinned memory, each read by all threads while the
+  // last one travels; the tensor is complete on the current stream.
+  at::Tensor read(const TensorInfo& info, at::Device device = at::kCPU) const;
 
  private:
   struct Impl;
