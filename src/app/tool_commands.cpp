@@ -68,6 +68,9 @@ void add_engine_options(CLI::App& command, ToolArguments& arguments) {
       ->capture_default_str();
   command.add_flag("--add-special", arguments.engine.add_special,
                    "put the checkpoint's special tokens around a text");
+  command.add_flag("--fast", arguments.lines.fast,
+                   "on a GPU: products in whatever order is the fastest, so that bits may depend "
+                   "on the batch; written into every line of the output");
 }
 
 struct JudgeArguments {

@@ -7,6 +7,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/nn/free_order.hpp"
 #include "token_rows.hpp"
 
 namespace preimage::lm {
@@ -121,6 +122,7 @@ void Engine::add(int64_t request, int64_t index) {
 
 std::vector<Completion> Engine::run() {
   const at::NoGradGuard no_grad;
+  const nn::FreeOrder order(options_.fast);
   for (;;) {
     if (!runner_) break;
     if (static_cast<int64_t>(in_flight_.size()) < runner_->depth()) {

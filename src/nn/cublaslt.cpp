@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -19,7 +20,9 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <cublasLt.h>
 
+#include "cuda_few_rows.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/nn/free_order.hpp"
 
 namespace preimage::nn {
 namespace {
@@ -75,8 +78,8 @@ class Call {
     shape(matrix_, wide, tall), shape(a_, p.depth, p.rows), shape(c_, p.columns, p.rows);
   }
 
-  // Algorithms without split-K, the heuristics' best first.
-  std::vector<cublasLtMatmulAlgo_t> candidates() const {
+  // Algorithms, the heuristics' best first; unless `free` those without split-K.
+  std::vector<cublasLtMatmulAlgo_t> candidates(bool free = false) const {
     Preference preference;
     TORCH_CUDABLAS_CHECK(cublasLtMatmulPreferenceCreate(preference.put()));
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t key, auto value) {
@@ -85,7 +88,8 @@ class Call {
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kWorkspaceBytes});
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-           static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_NONE));
+           static_cast<uint32_t>(free ? CUBLASLT_REDUCTION_SCHEME_MASK
+                                      : CUBLASLT_REDUCTION_SCHEME_NONE));
     // By the width alone: a batch may begin at any row of a larger tensor.
     const uint32_t of_a = alignment(product_.depth), of_c = alignment(product_.columns);
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, product_.transposed ? of_a : of_c);
@@ -103,7 +107,8 @@ class Call {
       const bool whole = config(found[i].algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1 &&
                          config(found[i].algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) ==
                              CUBLASLT_REDUCTION_SCHEME_NONE;
-      if (found[i].state == CUBLAS_STATUS_SUCCESS && whole) algorithms.push_back(found[i].algo);
+      if (found[i].state == CUBLAS_STATUS_SUCCESS && (free || whole))
+        algorithms.push_back(found[i].algo);
     }
     return algorithms;
   }
@@ -157,14 +162,29 @@ class Call {
   Layout matrix_, a_, c_;
 };
 
+// What carries a product out: an algorithm of cuBLASLt, or our own kernel for few rows.
+struct Choice {
+  std::optional<cublasLtMatmulAlgo_t> algorithm;
+  int block_columns = 0;  // without an algorithm: of cuda_few_rows
+};
+
+cublasStatus_t run(const Product& p, const Call& call, const Choice& choice) {
+  if (choice.algorithm) return call.run(*choice.algorithm);
+  cuda_few_rows({p.a, p.matrix, p.c, p.rows, p.columns, p.depth}, choice.block_columns);
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 // Milliseconds of the best of a few runs, after one that loads the kernel; none if it does not run.
-std::optional<float> time_of(const Call& call, const cublasLtMatmulAlgo_t& algorithm) {
-  if (call.run(algorithm) != CUBLAS_STATUS_SUCCESS) return std::nullopt;
+// Each finds the second-level cache full of `other` numbers, as it does between the other products
+// of a model.
+std::optional<float> time_of(const std::function<cublasStatus_t()>& product, at::Tensor& other) {
+  if (product() != CUBLAS_STATUS_SUCCESS) return std::nullopt;
   std::optional<float> best;
   for (int i = 0; i < kTimedRuns; ++i) {
+    other.zero_();
     at::cuda::CUDAEvent begin(cudaEventDefault), end(cudaEventDefault);
     begin.record();
-    if (call.run(algorithm) != CUBLAS_STATUS_SUCCESS) return std::nullopt;
+    if (product() != CUBLAS_STATUS_SUCCESS) return std::nullopt;
     end.record();
     end.synchronize();
     best = std::min(best.value_or(INFINITY), begin.elapsed_time(end));
@@ -172,10 +192,11 @@ std::optional<float> time_of(const Call& call, const cublasLtMatmulAlgo_t& algor
   return best;
 }
 
-// The chosen algorithms. On family 66 the choice changes the time of a product and never its bits.
+// On family 66, and with our own kernel beside it, the choice changes the time of a product and
+// never its bits.
 class Choices {
  public:
-  cublasLtMatmulAlgo_t of(const Product& product, const Call& call) {
+  Choice of(const Product& product, const Call& call) {
     const std::scoped_lock lock(mutex_);
     Key key{c10::cuda::current_device(),
             product.transposed,
@@ -183,19 +204,29 @@ class Choices {
             product.columns,
             product.depth,
             0};
+    const auto bucket = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(product.rows)));
+    if (FreeOrder::granted()) {
+      std::get<5>(key) = -bucket;
+      const auto known = chosen_.find(key);
+      if (known != chosen_.end()) return known->second;
+      return chosen_.emplace(key, fastest(product, call, std::nullopt)).first->second;
+    }
     const auto reference = chosen_.find(key);
-    const auto first =
-        reference == chosen_.end() ? chosen_.emplace(key, reference_of(product)).first : reference;
-    if (Call::config(first->second, CUBLASLT_ALGO_CONFIG_ID) != kHopperFamily || !hopper())
+    const auto first = reference == chosen_.end()
+                           ? chosen_.emplace(key, Choice{reference_of(product)}).first
+                           : reference;
+    const auto& algorithm = *first->second.algorithm;
+    if (Call::config(algorithm, CUBLASLT_ALGO_CONFIG_ID) != kHopperFamily || !hopper())
       return first->second;
-    std::get<5>(key) = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(product.rows)));
+    std::get<5>(key) = bucket;
     const auto known = chosen_.find(key);
     if (known != chosen_.end()) return known->second;
-    return chosen_.emplace(key, fastest(call, first->second)).first->second;
+    return chosen_.emplace(key, fastest(product, call, algorithm)).first->second;
   }
 
  private:
-  // device, transposed, bias, columns, depth, rows rounded up to a power of two (0: the reference)
+  // device, transposed, bias, columns, depth, rows rounded up to a power of two (0: the reference;
+  // negative: of those in any order)
   using Key = std::tuple<int, bool, bool, int64_t, int64_t, int64_t>;
 
   static bool hopper() {
@@ -220,24 +251,42 @@ class Choices {
     return candidates.front();
   }
 
-  // Times on the caller's own buffers, whose result every candidate writes.
-  static cublasLtMatmulAlgo_t fastest(const Call& call, const cublasLtMatmulAlgo_t& otherwise) {
+  // Times on the caller's own buffers, whose result every candidate writes. Of those that have the
+  // bits of `reference`; of all without one.
+  static Choice fastest(const Product& product, const Call& call,
+                        const std::optional<cublasLtMatmulAlgo_t>& reference) {
     cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
     C10_CUDA_CHECK(cudaStreamIsCapturing(at::cuda::getCurrentCUDAStream(), &capturing));
     base::check(capturing == cudaStreamCaptureStatusNone,
                 "every product of a CUDA graph runs once before the capture");
-    auto best = otherwise;
+    std::vector<Choice> candidates;
+    for (const auto& algorithm : call.candidates(/*free=*/!reference)) {
+      if (!reference || Call::config(algorithm, CUBLASLT_ALGO_CONFIG_ID) == kHopperFamily)
+        candidates.push_back({algorithm});
+    }
+    if (product.transposed && !product.bias && hopper() &&
+        few_rows_supports(
+            {product.a, product.matrix, product.c, product.rows, product.columns, product.depth})) {
+      for (const int columns : kFewRowsColumns) candidates.push_back({std::nullopt, columns});
+    }
+    Choice best{reference};
     float best_time = INFINITY;
-    for (const auto& algorithm : call.candidates()) {
-      if (Call::config(algorithm, CUBLASLT_ALGO_CONFIG_ID) != kHopperFamily) continue;
-      const auto time = time_of(call, algorithm);
-      if (time && *time < best_time) best = algorithm, best_time = *time;
+    auto other = at::empty({2 * at::cuda::getCurrentDeviceProperties()->l2CacheSize},
+                           at::device(at::kCUDA).dtype(at::kByte));
+    for (const auto& choice : candidates) {
+      const auto time = time_of([&] { return run(product, call, choice); }, other);
+      if (time && *time < best_time) best = choice, best_time = *time;
+    }
+    if (!best.algorithm && best.block_columns == 0) {
+      throw base::unavailable_error(
+          "cuBLASLt has no algorithm for a bfloat16 product of this shape on this GPU; run the "
+          "model in float32");
     }
     return best;
   }
 
   std::mutex mutex_;
-  std::map<Key, cublasLtMatmulAlgo_t> chosen_;
+  std::map<Key, Choice> chosen_;
 };
 
 // Shared by all threads and models of the process, as the measurements are of the GPU alone.
@@ -249,8 +298,7 @@ Choices& choices() {
 void multiply(const Product& product) {
   if (product.rows == 0) return;
   const Call call(product);
-  const auto algorithm = choices().of(product, call);
-  const auto status = call.run(algorithm);
+  const auto status = run(product, call, choices().of(product, call));
   TORCH_CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt status ", static_cast<int>(status),
               " for a bfloat16 product of ", product.rows, " rows, ", product.columns,
               " columns, depth ", product.depth);

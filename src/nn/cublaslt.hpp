@@ -3,9 +3,11 @@
 //
 // On compute capability 9.0 every algorithm of family 66 without split-K sums along K in the same
 // order (measured on an H200 over 12 layer shapes and 37 numbers of rows), so the fastest of them
-// may be chosen anew for each number of rows. Elsewhere, and for the odd widths that the family
+// may be chosen anew for each number of rows, and our own kernel for few rows, which has the same
+// bits. Elsewhere, and for the odd widths that the family
 // cannot read, that is not known: one algorithm, the heuristics' first for kReferenceRows rows,
-// serves all numbers of rows.
+// serves all numbers of rows. Under nn::FreeOrder any algorithm goes, the fastest of those that the
+// heuristics name.
 #pragma once
 
 #include <ATen/core/Tensor.h>

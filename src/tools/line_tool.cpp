@@ -12,6 +12,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/placement.hpp"
+#include "preimage/nn/free_order.hpp"
 
 namespace preimage::tools {
 namespace {
@@ -112,16 +113,19 @@ class LineRun {
 
   std::string results() {
     std::string text;
+    const nn::FreeOrder order(options_.fast);
     const auto outputs = tool_.run(good_);
     auto dropped = tool_.input_fields();
     const auto reserved = tool_.output_fields();
     dropped.insert(dropped.end(), reserved.begin(), reserved.end());
+    dropped.push_back("fast");
     for (size_t i = 0; i < good_.size(); ++i) {
       Json carried = std::move(lines_[good_[i]]);
       for (const auto& name : dropped) carried.erase(name);
       for (const auto& output : outputs[i]) {
         Json line = carried;
         line.update(output);
+        if (options_.fast) line["fast"] = true;
         text += line_text(line) + "\n";
       }
     }

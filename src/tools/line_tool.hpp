@@ -18,6 +18,7 @@ struct LineOptions {
   bool skip_bad_lines = false;
   std::string device = "auto";  // auto | cpu | cuda
   int threads = 0;              // of each rank; 0: the cores of the host divided among its ranks
+  bool fast = false;            // nn::FreeOrder; every line of the output says so
 };
 
 // What a line becomes: one object or several, without the id.

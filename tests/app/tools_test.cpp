@@ -69,6 +69,14 @@ TEST_F(Tools, GenerateAsTransformersDo) {
   EXPECT_EQ(out[0]["logprobs"], out[1]["logprobs"]);
 }
 
+// A run that gave its bits up for speed says so in every line, and a line cannot claim it.
+TEST_F(Tools, FastIsWrittenIntoTheResults) {
+  const std::vector<Json> lines = {
+      {{"prompt_ids", truth[2]["prompt_ids"]}, {"max_new_tokens", 2}, {"fast", "claimed"}}};
+  EXPECT_EQ(run(command("generate", {"--fast"}), lines)[0].value("fast", Json()), true);
+  EXPECT_FALSE(run(command("generate"), lines)[0].contains("fast"));
+}
+
 TEST_F(Tools, GenerateStops) {
   const Json ids = truth[2]["prompt_ids"], made = truth[2]["ids"];  // "of" ";" ...
   const auto out = run(command("generate", {"--batch", "2"}),

@@ -45,6 +45,7 @@ struct GenerateOptions {
   int64_t prefill_tokens = 4096;  // prompt tokens put through the model at once
   int64_t cache_pages = 0;        // of the key/value cache; 0: what the requests need and the
                                   // device's free memory holds
+  bool fast = false;              // products in any order (nn::FreeOrder): the promise above is off
   bool share_prefixes = true;     // equal beginnings of prompts are computed and kept once
   const text::Tokenizer* tokenizer = nullptr;  // for texts and stop strings; must outlive the call
   // Called after each token of a request; returning true ends it ("stop").
