@@ -1,7 +1,8 @@
 // Attention over spans of keys with a relative-position bias. One block handles one sequence, one
-// head and kQueries queries; a warp goes through its query's keys in blocks of 32 by their place in
-// the span, with the running maximum and sum of FlashAttention (Dao et al. 2022). Which block a
-// query falls into, and what else is in the batch, changes nothing of its own chain.
+// head and kQueries queries, which go through the keys in blocks of 32 by their place in the span,
+// with the running maximum and sum of FlashAttention (Dao et al. 2022): in float32 a warp takes one
+// query after the other, in bfloat16 tensor cores take sixteen at a time. Which block a query falls
+// into, and what else is in the batch, changes nothing of its own chain.
 #include <cuda_bf16.h>
 
 #include <cfloat>
@@ -21,19 +22,6 @@ using bf16 = __nv_bfloat16;
 
 constexpr int kWarps = 8, kWarp = 32;
 constexpr int kQueries = 32;  // of a block; each warp takes a quarter of eight
-
-__device__ inline float wide(float x) {
-  return x;
-}
-__device__ inline float wide(bf16 x) {
-  return __bfloat162float(x);
-}
-__device__ inline void narrow(float x, float* to) {
-  *to = x;
-}
-__device__ inline void narrow(float x, bf16* to) {
-  *to = __float2bfloat16_rn(x);
-}
 
 __device__ inline float warp_max(float x) {
   for (int step = kWarp / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
@@ -59,8 +47,8 @@ struct Arguments {
 };
 
 // HEAD_DIM / 32 features of a query, of the output and of a key's row lie in each lane.
-template <class T, int HEAD_DIM>
-__global__ void biased_kernel(Arguments<T> a) {
+template <int HEAD_DIM>
+__global__ void biased_kernel(Arguments<float> a) {
   constexpr int kParts = HEAD_DIM / kWarp;
   __shared__ float keys[kWarp][HEAD_DIM + 1];  // a column of padding keeps the banks apart
   __shared__ float values[kWarp][HEAD_DIM];
@@ -76,7 +64,7 @@ __global__ void biased_kernel(Arguments<T> a) {
   const int rows = min(kQueries, asked - base);
   for (int i = threadIdx.x; i < rows * HEAD_DIM; i += kWarps * kWarp) {
     const int row = i / HEAD_DIM, d = i % HEAD_DIM;
-    queries[row][d] = wide(a.q[(first + base + row) * a.q_row + head * HEAD_DIM + d]);
+    queries[row][d] = a.q[(first + base + row) * a.q_row + head * HEAD_DIM + d];
   }
   constexpr int kOwn = kQueries / kWarps;  // queries of a warp
   float top[kOwn], sum[kOwn], out[kOwn][kParts];
@@ -91,8 +79,8 @@ __global__ void biased_kernel(Arguments<T> a) {
       const int j = i / HEAD_DIM, d = i % HEAD_DIM;
       const bool there = block + j < count;
       const int64_t row = begin + block + j;
-      keys[j][d] = there ? wide(a.k[row * a.k_row + head * HEAD_DIM + d]) : 0;
-      values[j][d] = there ? wide(a.v[row * a.v_row + head * HEAD_DIM + d]) : 0;
+      keys[j][d] = there ? a.k[row * a.k_row + head * HEAD_DIM + d] : 0;
+      values[j][d] = there ? a.v[row * a.v_row + head * HEAD_DIM + d] : 0;
     }
     __syncthreads();
     for (int r = 0; r < kOwn; ++r) {
@@ -124,8 +112,202 @@ __global__ void biased_kernel(Arguments<T> a) {
   for (int r = 0; r < kOwn; ++r) {
     const int row = warp * kOwn + r;
     if (row >= rows) break;
-    T* to = a.out + (static_cast<int64_t>(first + base + row) * a.heads + head) * HEAD_DIM;
-    for (int p = 0; p < kParts; ++p) narrow(out[r][p] / sum[r], to + p * kWarp + lane);
+    float* to = a.out + (static_cast<int64_t>(first + base + row) * a.heads + head) * HEAD_DIM;
+    for (int p = 0; p < kParts; ++p) to[p * kWarp + lane] = out[r][p] / sum[r];
+  }
+}
+
+// ---- bfloat16 on tensor cores
+// --------------------------------------------------------------------
+
+constexpr int kTile = 16;  // queries of a warp
+constexpr int kTensorWarps = kQueries / kTile;
+
+__device__ inline uint32_t pack(float low, float high) {
+  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+  return reinterpret_cast<const uint32_t&>(both);
+}
+
+__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                    uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// A row's chunks of 16 bytes are permuted by its number, so that eight rows of one chunk lie in
+// different banks.
+template <int HEAD_DIM>
+__device__ inline uint32_t place(int row, int chunk) {
+  constexpr int kMask = HEAD_DIM / 8 - 1;  // 32 features: two rows share 128 bytes
+  const int turn = HEAD_DIM == 32 ? row / 2 : row;
+  return static_cast<uint32_t>(row * HEAD_DIM * 2 + (chunk ^ (turn & kMask)) * 16);
+}
+
+__device__ inline void load_matrices(uint32_t (&out)[4], uint32_t address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+__device__ inline void load_transposed(uint32_t (&out)[4], uint32_t address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+
+// 32 rows of one head; those from `count` on become zeros.
+template <int HEAD_DIM>
+__device__ void load_rows(const bf16* from, int64_t row_size, int count, uint8_t* to) {
+  constexpr int kChunks = HEAD_DIM / 8;
+  for (int i = threadIdx.x; i < kWarp * kChunks; i += kTensorWarps * kWarp) {
+    const int row = i / kChunks, chunk = i % kChunks;
+    *reinterpret_cast<uint4*>(to + place<HEAD_DIM>(row, chunk)) =
+        row < count ? *reinterpret_cast<const uint4*>(from + row * row_size + chunk * 8) : uint4{};
+  }
+}
+
+// The running softmax of the queries g and g + 8, (g, c) = (lane / 4, lane % 4): of features
+// 8 t + 2 c (+ 1) as out[t][0 and 1, 2 and 3].
+template <int HEAD_DIM>
+struct TileState {
+  float top[2] = {-FLT_MAX, -FLT_MAX}, sum[2] = {0, 0};  // the sum: of this thread's keys alone
+  float out[HEAD_DIM / 8][4] = {};
+};
+
+// Scores of 32 keys become weights. scores[t]: keys block + 8 t + 2 c (+ 1) of the two queries.
+template <int HEAD_DIM>
+__device__ void weigh(const Arguments<bf16>& a, int block, const int (&position)[2],
+                      const int (&seen)[2], float (&scores)[4][4], TileState<HEAD_DIM>& state) {
+  const int c = threadIdx.x % 4;
+  const float* bias = a.bias ? a.bias + blockIdx.y * a.bias_columns + a.bias_zero : nullptr;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float best = state.top[half];
+#pragma unroll
+    for (int t = 0; t < 4; ++t) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int j = block + 8 * t + 2 * c + i;
+        float& score = scores[t][2 * half + i];
+        score *= a.scale;
+        if (bias && j < seen[half]) score += bias[j - position[half]];
+        if (j >= seen[half]) score = -FLT_MAX;
+        best = fmaxf(best, score);
+      }
+    }
+    best = fmaxf(best, __shfl_xor_sync(~0u, best, 1));
+    best = fmaxf(best, __shfl_xor_sync(~0u, best, 2));
+    const float shrink = expf(state.top[half] - best);
+    float sum = 0;
+#pragma unroll
+    for (int t = 0; t < 4; ++t) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        float& score = scores[t][2 * half + i];
+        score = block + 8 * t + 2 * c + i < seen[half] ? expf(score - best) : 0;
+        sum += score;
+      }
+    }
+    state.sum[half] = state.sum[half] * shrink + sum;
+    state.top[half] = best;
+#pragma unroll
+    for (auto& out : state.out) out[2 * half] *= shrink, out[2 * half + 1] *= shrink;
+  }
+}
+
+template <int HEAD_DIM>
+__device__ void take_keys(const Arguments<bf16>& a, int block, const int (&position)[2],
+                          const int (&seen)[2], const uint32_t (&q)[HEAD_DIM / 16][4],
+                          uint32_t keys, uint32_t values, TileState<HEAD_DIM>& state) {
+  const int lane = threadIdx.x % kWarp;
+  float scores[4][4] = {};
+#pragma unroll
+  for (int t = 0; t < HEAD_DIM / 16; ++t) {
+#pragma unroll
+    for (int pair = 0; pair < 2; ++pair) {
+      uint32_t k[4];
+      const int row = pair * 16 + lane / 16 * 8 + lane % 8;
+      load_matrices(k, keys + place<HEAD_DIM>(row, 2 * t + lane / 8 % 2));
+      multiply_add(scores[2 * pair], q[t], k[0], k[1]);
+      multiply_add(scores[2 * pair + 1], q[t], k[2], k[3]);
+    }
+  }
+  weigh<HEAD_DIM>(a, block, position, seen, scores, state);
+#pragma unroll
+  for (int u = 0; u < 2; ++u) {
+    const uint32_t p[4] = {pack(scores[2 * u][0], scores[2 * u][1]),
+                           pack(scores[2 * u][2], scores[2 * u][3]),
+                           pack(scores[2 * u + 1][0], scores[2 * u + 1][1]),
+                           pack(scores[2 * u + 1][2], scores[2 * u + 1][3])};
+#pragma unroll
+    for (int n = 0; n < HEAD_DIM / 8; n += 2) {
+      uint32_t v[4];
+      const int row = u * 16 + lane / 8 % 2 * 8 + lane % 8;
+      load_transposed(v, values + place<HEAD_DIM>(row, n + lane / 16));
+      multiply_add(state.out[n], p, v[0], v[1]);
+      multiply_add(state.out[n + 1], p, v[2], v[3]);
+    }
+  }
+}
+
+template <int HEAD_DIM>
+__global__ void __launch_bounds__(kTensorWarps* kWarp) tensor_kernel(Arguments<bf16> a) {
+  __shared__ __align__(128) uint8_t keys[kWarp * HEAD_DIM * 2], values[kWarp * HEAD_DIM * 2];
+  const int sequence = blockIdx.x, head = blockIdx.y;
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, g = lane / 4, c = lane % 4;
+  const int first = a.offsets[sequence], asked = a.offsets[sequence + 1] - first;
+  const int base = blockIdx.z * kQueries;
+  if (base >= asked) return;
+  const int64_t begin = a.spans[2 * sequence];
+  const int count = a.spans[2 * sequence + 1];
+  const int start = a.causal ? count - asked : 0;  // position of query 0
+  const int rows = min(kQueries, asked - base), own = warp * kTile;
+  const bool works = own < rows;
+  uint32_t q[HEAD_DIM / 16][4] = {};
+  int position[2], seen[2];
+  for (int half = 0; half < 2; ++half) {
+    // Beyond the last query stands the last one again; nothing of it is kept.
+    const int row = min(own + g + 8 * half, rows - 1);
+    position[half] = start + base + row;
+    seen[half] = a.causal ? position[half] + 1 : count;
+    const auto* from =
+        reinterpret_cast<const uint32_t*>(a.q + (first + base + row) * a.q_row + head * HEAD_DIM) +
+        c;
+#pragma unroll
+    for (int t = 0; t < HEAD_DIM / 16; ++t)
+      q[t][half] = from[8 * t], q[t][2 + half] = from[8 * t + 4];
+  }
+  TileState<HEAD_DIM> state;
+  const int last = a.causal ? start + base + rows : count;  // keys that any of the rows sees
+  const auto shared = [](const void* p) {
+    return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+  };
+  for (int block = 0; block < last; block += kWarp) {
+    __syncthreads();
+    const int64_t row = begin + block;
+    load_rows<HEAD_DIM>(a.k + row * a.k_row + head * HEAD_DIM, a.k_row, count - block, keys);
+    load_rows<HEAD_DIM>(a.v + row * a.v_row + head * HEAD_DIM, a.v_row, count - block, values);
+    __syncthreads();
+    if (works)
+      take_keys<HEAD_DIM>(a, block, position, seen, q, shared(keys), shared(values), state);
+  }
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float sum = state.sum[half];
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    const int row = own + g + 8 * half;
+    if (row >= rows) continue;
+    auto* to = reinterpret_cast<uint32_t*>(
+                   a.out + (static_cast<int64_t>(first + base + row) * a.heads + head) * HEAD_DIM) +
+               c;
+#pragma unroll
+    for (int t = 0; t < HEAD_DIM / 8; ++t)
+      to[4 * t] = pack(state.out[t][2 * half] / sum, state.out[t][2 * half + 1] / sum);
   }
 }
 
@@ -133,8 +315,12 @@ template <class T, int HEAD_DIM>
 void launch(const Arguments<T>& a, const Packing& queries) {
   const dim3 grid(static_cast<unsigned>(queries.sequences()), static_cast<unsigned>(a.heads),
                   static_cast<unsigned>((queries.longest + kQueries - 1) / kQueries));
-  biased_kernel<T, HEAD_DIM>
-      <<<grid, kWarps * kWarp, 0, c10::cuda::getCurrentCUDAStream().stream()>>>(a);
+  const auto stream = c10::cuda::getCurrentCUDAStream().stream();
+  if constexpr (sizeof(T) == 2) {
+    tensor_kernel<HEAD_DIM><<<grid, kTensorWarps * kWarp, 0, stream>>>(a);
+  } else {
+    biased_kernel<HEAD_DIM><<<grid, kWarps * kWarp, 0, stream>>>(a);
+  }
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
@@ -143,7 +329,12 @@ at::Tensor run(const Attended& x, const FullHeads& heads, const KeySpans& spans,
                const RelativeBias& bias) {
   auto out = at::empty({x.queries.size(0), heads.heads * heads.head_dim}, x.queries.options());
   if (out.size(0) == 0) return out;
-  const auto rows = [](const at::Tensor& t) { return t.stride(1) == 1 ? t : t.contiguous(); };
+  // Rows that 16 bytes can be read of at once.
+  const auto rows = [](const at::Tensor& t) {
+    const bool aligned =
+        t.stride(0) % 8 == 0 && reinterpret_cast<uintptr_t>(t.const_data_ptr()) % 16 == 0;
+    return t.stride(1) == 1 && aligned ? t : t.clone(at::MemoryFormat::Contiguous);
+  };
   const auto q = rows(x.queries), k = rows(x.keys), v = rows(x.values);
   const auto table = bias.table.defined() ? bias.table.to(at::kFloat).contiguous() : at::Tensor();
   Arguments<T> a{};

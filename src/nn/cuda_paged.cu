@@ -17,7 +17,7 @@ namespace preimage::nn {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kRows = 16;  // query heads of one tile of the tensor cores
+constexpr int kHeads = 8;  // query heads of one tile of the tensor cores
 constexpr int kPage = static_cast<int>(kPageTokens);
 constexpr float kLog2e = 1.4426950408889634f;
 
@@ -48,13 +48,23 @@ __device__ inline uint32_t pack(float low, float high) {
   return reinterpret_cast<const uint32_t&>(both);
 }
 
-__device__ inline float quad_max(float x) {
-  x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
-  return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
+// An 8 x 8 matrix of 16-bit numbers, two of a row in each thread, transposed.
+__device__ inline uint32_t transposed(uint32_t x) {
+  uint32_t out;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(out) : "r"(x));
+  return out;
 }
-__device__ inline float quad_sum(float x) {
-  x += __shfl_xor_sync(~0u, x, 1);
-  return x + __shfl_xor_sync(~0u, x, 2);
+
+// Over the eight threads that hold the keys of the same heads.
+__device__ inline float over_keys_max(float x) {
+  x = fmaxf(x, __shfl_xor_sync(~0u, x, 4));
+  x = fmaxf(x, __shfl_xor_sync(~0u, x, 8));
+  return fmaxf(x, __shfl_xor_sync(~0u, x, 16));
+}
+__device__ inline float over_keys_sum(float x) {
+  x += __shfl_xor_sync(~0u, x, 4);
+  x += __shfl_xor_sync(~0u, x, 8);
+  return x + __shfl_xor_sync(~0u, x, 16);
 }
 
 // One warp copies the new token's key and value of one kv head into its page.
@@ -68,152 +78,178 @@ __device__ void append_token(const DecodeArguments& a, int64_t row, int head, in
   for (int i = threadIdx.x % 32 * 8; i < VALUE; i += 32 * 8)
     *reinterpret_cast<uint4*>(a.values + (slot * a.kv_heads + head) * VALUE + i) =
         *reinterpret_cast<const uint4*>(from + head * VALUE + i);
-  __threadfence_block();
+  __threadfence();  // the copies to shared memory read beside the first-level cache
   __syncwarp();
 }
 
-// The running softmax of 16 query heads in the fragments of one warp. Thread (g, c) = (lane / 4,
-// lane % 4) holds of the heads g and g + 8 the value dims 64 h + 16 c + 8 n + j as
-// acc[8 h + j][n] and acc[8 h + j][2 + n].
+// The running softmax of eight query heads in the fragments of one warp. Products are transposed,
+// [key, head] and [value dim, head]: a tile of 16 rows then holds keys or dims, of which there are
+// enough, and not heads. Thread (g, c) = (lane / 4, lane % 4) holds of the heads 2 c and 2 c + 1
+// the value dims 16 t + g (+ 8) as acc[t][head % 2 (+ 2)].
 template <int VALUE>
 struct WarpState {
   float best[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};  // the sum: of this thread's keys alone
-  float acc[VALUE / 8][4] = {};
+  float acc[VALUE / 16][4] = {};
 };
 
-template <int KEY>
-__device__ void load_queries(const DecodeArguments& a, int64_t row, int first_head, int heads,
-                             uint32_t (&q)[KEY / 16][4]) {
-  const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
-  const __nv_bfloat16* from = a.qkv + row * a.width + (first_head + g) * KEY + c * 8;
+// Pages of a warp in shared memory: while one is worked on, the next is under way.
+template <int KEY, int VALUE>
+struct Ring {
+  static constexpr int kPages = 2;
+  static constexpr int kKeyBytes = kPage * KEY * 2, kPageBytes = kKeyBytes + kPage * VALUE * 2;
+  static constexpr int kWarpBytes = kPages * kPageBytes;
+  static constexpr int kBlockBytes = kWarps * kWarpBytes;
+  static_assert(kWarpBytes >= kHeads * (VALUE + 4) * 4, "the states are joined in its place");
+};
+
+// Chunks of 16 bytes of a row are permuted by the row's number, so that eight rows of one chunk lie
+// in different banks.
+template <int SIZE>
+__device__ inline uint32_t place(int row, int chunk) {
+  return static_cast<uint32_t>(row * SIZE * 2 + (chunk ^ row % 8) * 16);
+}
+
+// 16 rows of SIZE numbers, `count` of which count; the others become zeros, for beyond the end lies
+// whatever was there before, perhaps NaN, which a weight of 0 would keep.
+template <int SIZE>
+__device__ void copy_rows(uint32_t to, const __nv_bfloat16* from, int row_size, int count) {
+  constexpr int kChunks = SIZE / 8;
+  const int lane = threadIdx.x % 32;
 #pragma unroll
-  for (int j = 0; j < KEY / 32; ++j) {
-    uint4 low{}, high{};
-    if (g < heads) low = *reinterpret_cast<const uint4*>(from + j * 32);
-    if (g + 8 < heads) high = *reinterpret_cast<const uint4*>(from + 8 * KEY + j * 32);
-    q[2 * j][0] = low.x, q[2 * j][2] = low.y, q[2 * j + 1][0] = low.z, q[2 * j + 1][2] = low.w;
-    q[2 * j][1] = high.x, q[2 * j][3] = high.y, q[2 * j + 1][1] = high.z, q[2 * j + 1][3] = high.w;
+  for (int i = 0; i < kPage * kChunks / 32; ++i) {
+    const int row = (i * 32 + lane) / kChunks, chunk = (i * 32 + lane) % kChunks;
+    const int bytes = row < count ? 16 : 0;
+    asm volatile(
+        "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to + place<SIZE>(row, chunk)),
+        "l"(from + row * row_size + chunk * 8), "r"(bytes));
   }
 }
 
-// One page of keys and values. `first` is the position of its first key; keys in [low, end) count.
-// The order of the dims within a product is permuted alike for queries and keys, so that every
-// thread loads 16 bytes at once.
-template <int KEY, int VALUE>
-__device__ void attend_page(const DecodeArguments& a, const __nv_bfloat16* keys,
-                            const __nv_bfloat16* values, int first, int low, int end,
-                            const uint32_t (&q)[KEY / 16][4], WarpState<VALUE>& state) {
+__device__ inline void load_matrices(uint32_t (&out)[4], uint32_t address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address));
+}
+__device__ inline void load_transposed(uint32_t (&out)[4], uint32_t address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address));
+}
+
+// Of head g the dims 16 t + 2 c (+ 1, + 8, + 9).
+template <int KEY>
+__device__ void load_queries(const DecodeArguments& a, int64_t row, int first_head, int heads,
+                             uint32_t (&q)[KEY / 16][2]) {
   const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
-  const int key_row = a.kv_heads * KEY, value_row = a.kv_heads * VALUE;
-  uint4 v[4][VALUE / 64];
+  const auto* from =
+      reinterpret_cast<const uint32_t*>(a.qkv + row * a.width + (first_head + g) * KEY) + c;
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int key = 2 * c + i % 2 + i / 2 * 8;
+  for (int t = 0; t < KEY / 16; ++t) {
+    q[t][0] = g < heads ? from[8 * t] : 0;
+    q[t][1] = g < heads ? from[8 * t + 4] : 0;
+  }
+}
+
+// Scores of the page's keys g (0, 1) and g + 8 (2, 3) under the heads 2 c (0, 2) and 2 c + 1.
+template <int KEY>
+__device__ void score_keys(const uint32_t (&q)[KEY / 16][2], uint32_t keys, float (&s)[4]) {
+  const int lane = threadIdx.x % 32;
+  float odd[4] = {};  // a second chain of products, so that neither waits long
 #pragma unroll
-    for (int h = 0; h < VALUE / 64; ++h) {
-      // Beyond the end lies whatever was there before, perhaps NaN, which a weight of 0 would keep.
-      v[i][h] = first + key < end
-                    ? *reinterpret_cast<const uint4*>(values + key * value_row + h * 64 + g * 8)
-                    : uint4{};
+  for (int t = 0; t < KEY / 16; ++t) {
+    uint32_t k[4];
+    load_matrices(k, keys + place<KEY>(lane % 16, 2 * t + lane / 16));
+    if (t % 2 == 0) {
+      multiply_add(s, k, q[t][0], q[t][1]);
+    } else {
+      multiply_add(odd, k, q[t][0], q[t][1]);
     }
   }
-  float s[2][4] = {};
 #pragma unroll
-  for (int j = 0; j < KEY / 32; ++j) {
-#pragma unroll
-    for (int n = 0; n < 2; ++n) {
-      const uint4 k =
-          *reinterpret_cast<const uint4*>(keys + (n * 8 + g) * key_row + j * 32 + c * 8);
-      multiply_add(s[n], q[2 * j], k.x, k.y);
-      multiply_add(s[n], q[2 * j + 1], k.z, k.w);
-    }
-  }
+  for (int i = 0; i < 4; ++i) s[i] += odd[i];
+}
+
+// Scores become weights against the running maximum. `first` is the position of the page's first
+// key; keys in [low, end) count.
+template <int VALUE>
+__device__ void weigh_keys(float scale, int first, int low, int end, float (&s)[4],
+                           WarpState<VALUE>& state) {
+  const int g = threadIdx.x % 32 / 4;
   float shrink[2];
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int head = 0; head < 2; ++head) {
     float top = -INFINITY;
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const int key = first + n * 8 + 2 * c + i;
-        float& score = s[n][2 * half + i];
-        score = key >= low && key < end ? score * a.scale : -INFINITY;
-        top = fmaxf(top, score);
-      }
+      const int key = first + n * 8 + g;
+      float& score = s[2 * n + head];
+      score = key >= low && key < end ? score * scale : -INFINITY;
+      top = fmaxf(top, score);
     }
-    const float best = fmaxf(state.best[half], quad_max(top));
+    const float best = fmaxf(state.best[head], over_keys_max(top));
     const float base = best == -INFINITY ? 0 : best;
-    shrink[half] = exp2f(state.best[half] - base);
-    state.best[half] = best;
-    float sum = 0;
-#pragma unroll
-    for (int n = 0; n < 2; ++n) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        float& score = s[n][2 * half + i];
-        score = exp2f(score - base);
-        sum += score;
-      }
-    }
-    state.sum[half] = state.sum[half] * shrink[half] + sum;
+    shrink[head] = exp2f(state.best[head] - base);
+    state.best[head] = best;
+    s[head] = exp2f(s[head] - base), s[2 + head] = exp2f(s[2 + head] - base);
+    state.sum[head] = state.sum[head] * shrink[head] + (s[head] + s[2 + head]);
   }
-  const uint32_t p[4] = {pack(s[0][0], s[0][1]), pack(s[0][2], s[0][3]), pack(s[1][0], s[1][1]),
-                         pack(s[1][2], s[1][3])};
 #pragma unroll
-  for (int h = 0; h < VALUE / 64; ++h) {
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      float(&acc)[4] = state.acc[8 * h + j];
-      acc[0] *= shrink[0], acc[1] *= shrink[0], acc[2] *= shrink[1], acc[3] *= shrink[1];
-      const auto word = [&](int i) { return reinterpret_cast<const uint32_t*>(&v[i][h])[j / 2]; };
-      const uint32_t pick = j % 2 == 0 ? 0x5410 : 0x7632;
-      multiply_add(acc, p, __byte_perm(word(0), word(1), pick),
-                   __byte_perm(word(2), word(3), pick));
-    }
+  for (auto& acc : state.acc) {
+    acc[0] *= shrink[0], acc[2] *= shrink[0];
+    acc[1] *= shrink[1], acc[3] *= shrink[1];
   }
 }
 
-// Joins the warps' states in their order; then out or the chunk's part.
 template <int VALUE>
+__device__ void add_values(uint32_t values, const float (&s)[4], WarpState<VALUE>& state) {
+  const int lane = threadIdx.x % 32, key = lane % 8 + lane / 16 * 8;
+  const uint32_t p0 = transposed(pack(s[0], s[1])), p1 = transposed(pack(s[2], s[3]));
+#pragma unroll
+  for (int t = 0; t < VALUE / 16; ++t) {
+    uint32_t v[4];
+    load_transposed(v, values + place<VALUE>(key, 2 * t + lane / 8 % 2));
+    multiply_add(state.acc[t], v, p0, p1);
+  }
+}
+
+// Joins the warps' states in their order; then out or the chunk's part. `rings` is the block's
+// shared memory, whose pages have been read.
+template <int KEY, int VALUE>
 __device__ void finish_block(const DecodeArguments& a, WarpState<VALUE>& state, int64_t row,
-                             int first_head, int heads) {
-  __shared__ float best[kWarps][kRows], sum[kWarps][kRows];
-  __shared__ float total[kRows][VALUE + 4];  // four floats more, against bank conflicts
+                             int first_head, int heads, uint8_t* rings) {
+  __shared__ float best[kWarps][kHeads], sum[kWarps][kHeads];
+  constexpr int kShare = VALUE + 4;  // four floats more, against bank conflicts
+  const auto share_of = [&](int warp, int head) {
+    return reinterpret_cast<float*>(rings + warp * Ring<KEY, VALUE>::kWarpBytes) + head * kShare;
+  };
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, c = lane % 4;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const float all = quad_sum(state.sum[half]);
-    if (c == 0) best[warp][g + 8 * half] = state.best[half], sum[warp][g + 8 * half] = all;
+  for (int i = 0; i < 2; ++i) {
+    const float all = over_keys_sum(state.sum[i]);
+    if (g == 0) best[warp][2 * c + i] = state.best[i], sum[warp][2 * c + i] = all;
   }
   __syncthreads();
-  for (int turn = 0; turn < kWarps; ++turn) {
-    if (turn == warp) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int head = g + 8 * half;
-        float top = -INFINITY;
-        for (int w = 0; w < kWarps; ++w) top = fmaxf(top, best[w][head]);
-        const float share = best[warp][head] == -INFINITY ? 0 : exp2f(best[warp][head] - top);
+  for (int i = 0; i < 2; ++i) {
+    const int head = 2 * c + i;
+    if (head >= heads) continue;
+    float top = -INFINITY;
+    for (int w = 0; w < kWarps; ++w) top = fmaxf(top, best[w][head]);
+    const float share = best[warp][head] == -INFINITY ? 0 : exp2f(best[warp][head] - top);
+    float* to = share_of(warp, head) + g;
 #pragma unroll
-        for (int t = 0; t < VALUE / 8; ++t) {
-#pragma unroll
-          for (int n = 0; n < 2; ++n) {
-            float& cell = total[head][t / 8 * 64 + 16 * c + 8 * n + t % 8];
-            const float part = state.acc[t][2 * half + n] * share;
-            cell = turn == 0 ? part : cell + part;
-          }
-        }
-      }
-    }
-    __syncthreads();
+    for (int t = 0; t < VALUE / 16; ++t)
+      to[16 * t] = state.acc[t][i] * share, to[16 * t + 8] = state.acc[t][2 + i] * share;
   }
+  __syncthreads();
   for (int i = threadIdx.x; i < heads * VALUE; i += kWarps * 32) {
     const int h = i / VALUE, d = i % VALUE, head = first_head + h;
-    float top = -INFINITY, weight = 0;
+    float top = -INFINITY, weight = 0, total = 0;
     for (int w = 0; w < kWarps; ++w) top = fmaxf(top, best[w][h]);
-    for (int w = 0; w < kWarps; ++w)
+    for (int w = 0; w < kWarps; ++w) {
       weight += best[w][h] == -INFINITY ? 0 : sum[w][h] * exp2f(best[w][h] - top);
+      total += share_of(w, h)[d];
+    }
     if (a.chunks == 1) {
       float shrink = 1;
       if (a.sinks) {
@@ -221,46 +257,84 @@ __device__ void finish_block(const DecodeArguments& a, WarpState<VALUE>& state, 
         shrink = exp2f(top - joined);
         weight = weight * shrink + exp2f(sink - joined);
       }
-      a.out[(row * a.query_heads + head) * VALUE + d] =
-          __float2bfloat16(total[h][d] * shrink / weight);
+      a.out[(row * a.query_heads + head) * VALUE + d] = __float2bfloat16(total * shrink / weight);
     } else {
       float* part = a.parts + ((row * a.query_heads + head) * a.chunks + blockIdx.x) * (VALUE + 2);
-      part[d] = total[h][d];
+      part[d] = total;
       if (d == 0) part[VALUE] = top, part[VALUE + 1] = weight;
     }
   }
 }
 
-// grid: chunks, kv heads times tiles of 16 query heads, batch.
+// grid: chunks, kv heads times tiles of eight query heads, batch. Pages go to the warps by their
+// place in the chunk.
 template <int KEY, int VALUE>
 __global__ void __launch_bounds__(kWarps * 32) decode_kernel(DecodeArguments a) {
+  using R = Ring<KEY, VALUE>;
+  constexpr int kWarpPages = static_cast<int>(kDecodeChunk) / kPage / kWarps;
+  extern __shared__ __align__(128) uint8_t rings[];
   const int64_t row = blockIdx.z;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int begin = blockIdx.x * static_cast<int>(kDecodeChunk);
+  const int first_page = begin / kPage + warp, own_page = first_page + lane * kWarps;
+  // Lane i holds the number of the warp's page i.
+  const int number =
+      lane < kWarpPages && own_page < a.most_pages ? a.pages[row * a.most_pages + own_page] : 0;
   const int position = static_cast<int>(a.positions[row]), end = position + 1;
-  const int chunk = blockIdx.x, begin = chunk * static_cast<int>(kDecodeChunk);
-  const int low = a.window > 0 ? max(0, end - a.window) : 0;
   if (begin >= end) return;
-  const int head = blockIdx.y / a.tiles, tile = blockIdx.y % a.tiles;
-  const int first_head = head * a.group + tile * kRows, heads = min(kRows, a.group - tile * kRows);
+  const int low = a.window > 0 ? max(0, end - a.window) : 0;
   const int stop = min(end, begin + static_cast<int>(kDecodeChunk));
-  const int32_t* pages = a.pages + row * a.most_pages;
-  const int warp = threadIdx.x / 32;
-  // Pages go to the warps by their place in the chunk; the number of the next is read ahead.
-  int page = begin / kPage + warp;
-  int64_t next = page * kPage < stop ? pages[page] : 0;
-  uint32_t q[KEY / 16][4];
+  const int head = blockIdx.y / a.tiles, tile = blockIdx.y % a.tiles;
+  const int first_head = head * a.group + tile * kHeads;
+  const int heads = min(kHeads, a.group - tile * kHeads);
+  const auto slot_of = [&](int i) {
+    return static_cast<int64_t>(__shfl_sync(~0u, number, i)) * kPage;
+  };
+  // Every tile of a group of more than eight heads writes the same.
+  const int behind = position / kPage - first_page;
+  if (behind >= 0 && behind % kWarps == 0 && behind / kWarps < kWarpPages)
+    append_token<KEY, VALUE>(a, row, head, slot_of(behind / kWarps) + position % kPage);
+
+  int i = max(0, (low / kPage - first_page + kWarps - 1) / kWarps);
+  const int last = (stop - 1) / kPage;
+  const int pages = last < first_page ? 0 : (last - first_page) / kWarps + 1;
+  const uint32_t ring = static_cast<uint32_t>(__cvta_generic_to_shared(rings)) +
+                        static_cast<uint32_t>(warp * R::kWarpBytes);
+  const auto first_key = [&](int page) { return (first_page + page * kWarps) * kPage; };
+  const auto start_page = [&](int page) {
+    if (page < pages) {
+      const int64_t slot = slot_of(page);
+      const uint32_t to = ring + static_cast<uint32_t>(page % R::kPages * R::kPageBytes);
+      const int count = stop - first_key(page);
+      copy_rows<KEY>(to, a.keys + (slot * a.kv_heads + head) * KEY, a.kv_heads * KEY, count);
+      copy_rows<VALUE>(to + R::kKeyBytes, a.values + (slot * a.kv_heads + head) * VALUE,
+                       a.kv_heads * VALUE, count);
+    }
+    asm volatile("cp.async.commit_group;");
+  };
+  for (int ahead = 0; ahead < R::kPages - 1; ++ahead) start_page(i + ahead);
+  uint32_t q[KEY / 16][2];
   load_queries<KEY>(a, row, first_head, heads, q);
   WarpState<VALUE> state;
-  for (; page * kPage < stop; page += kWarps) {
-    const int64_t slot = next * kPage;
-    if ((page + kWarps) * kPage < stop) next = pages[page + kWarps];
-    if ((page + 1) * kPage <= low) continue;
-    // Every tile of a group of more than 16 heads writes the same.
-    if (page == position / kPage) append_token<KEY, VALUE>(a, row, head, slot + position % kPage);
-    attend_page<KEY, VALUE>(a, a.keys + (slot * a.kv_heads + head) * KEY,
-                            a.values + (slot * a.kv_heads + head) * VALUE, page * kPage, low, stop,
-                            q, state);
+  for (; i < pages; ++i) {
+    asm volatile("cp.async.wait_group %0;" ::"n"(R::kPages - 2));
+    __syncwarp();  // this page is there for all threads, and all have read the last one
+    start_page(i + R::kPages - 1);
+    const uint32_t here = ring + static_cast<uint32_t>(i % R::kPages * R::kPageBytes);
+    float s[4] = {};
+    score_keys<KEY>(q, here, s);
+    weigh_keys<VALUE>(a.scale, first_key(i), low, stop, s, state);
+    add_values<VALUE>(here + R::kKeyBytes, s, state);
   }
-  finish_block<VALUE>(a, state, row, first_head, heads);
+  finish_block<KEY, VALUE>(a, state, row, first_head, heads, rings);
+}
+
+template <int KEY, int VALUE>
+void launch_decode(const DecodeArguments& a, dim3 grid, cudaStream_t stream) {
+  constexpr int bytes = Ring<KEY, VALUE>::kBlockBytes;
+  const auto kernel = decode_kernel<KEY, VALUE>;
+  C10_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  kernel<<<grid, kWarps * 32, bytes, stream>>>(a);
 }
 
 // Joins the chunks of one row and head in their order. grid: query heads, batch; a thread for each
@@ -330,7 +404,7 @@ void cuda_decode(const at::Tensor& qkv, const HeadLayout& heads, const LayerCach
   a.width = static_cast<int>(heads.width());
   a.query_heads = static_cast<int>(heads.query_heads);
   a.kv_heads = static_cast<int>(heads.kv_heads);
-  a.group = a.query_heads / a.kv_heads, a.tiles = (a.group + kRows - 1) / kRows;
+  a.group = a.query_heads / a.kv_heads, a.tiles = (a.group + kHeads - 1) / kHeads;
   a.window = static_cast<int>(heads.sliding_window), a.chunks = static_cast<int>(batch.chunks);
   a.scale = static_cast<float>(heads.scale) * kLog2e;
   const auto rows = static_cast<unsigned>(qkv.size(0));
@@ -343,11 +417,11 @@ void cuda_decode(const at::Tensor& qkv, const HeadLayout& heads, const LayerCach
   const dim3 grid(static_cast<unsigned>(a.chunks), static_cast<unsigned>(a.kv_heads * a.tiles),
                   rows);
   if (heads.head_dim == 64) {
-    decode_kernel<64, 64><<<grid, kWarps * 32, 0, stream>>>(a);
+    launch_decode<64, 64>(a, grid, stream);
   } else if (heads.head_dim == 128) {
-    decode_kernel<128, 128><<<grid, kWarps * 32, 0, stream>>>(a);
+    launch_decode<128, 128>(a, grid, stream);
   } else {
-    decode_kernel<192, 128><<<grid, kWarps * 32, 0, stream>>>(a);
+    launch_decode<192, 128>(a, grid, stream);
   }
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   if (a.chunks == 1) return;
