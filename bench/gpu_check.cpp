@@ -1,6 +1,6 @@
 // Checks the CUDA kernels on this machine's GPU against plain ATen forms in float64, and that a
 // row's bits depend on no other row; then measures them. Exit code 1 if a check fails.
-//   gpu_check [--no-rates]
+//   gpu_check [--no-rates] [--rates] [--fixtures tests/lm/fixtures]
 #include "gpu_check.hpp"
 
 #include <functional>
@@ -19,9 +19,8 @@ namespace preimage::bench {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
-// Of rows, and of one more value for each row where a layer needs it (positions).
-using Function = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& side)>;
-using RowFunction = std::function<Tensors(const Tensors&)>;
+using Function = RowFunction;
+using TensorsFunction = std::function<Tensors(const Tensors&)>;
 
 constexpr auto kHalf = at::kBFloat16;
 constexpr auto kFull = at::kFloat;
@@ -42,7 +41,7 @@ at::Tensor gradient(const Function& f, const at::Tensor& x, const at::Tensor& dy
 }
 
 // The numbers of rows at which `f` of a slice of its inputs is not the slice of `f` of the whole.
-std::string dependent_rows(const RowFunction& f, const Tensors& inputs) {
+std::string dependent_rows(const TensorsFunction& f, const Tensors& inputs) {
   const auto whole = f(inputs);
   const int64_t all = inputs[0].size(0);
   std::string wrong;
@@ -63,11 +62,7 @@ std::string dependent_rows(const RowFunction& f, const Tensors& inputs) {
   return wrong;
 }
 
-struct Layer {
-  std::string name;
-  Function ours, plain;    // the plain form is given float64
-  at::Tensor x, dy, side;  // [rows, ...]
-};
+}  // namespace
 
 void check_layer(const Layer& layer, Findings& findings) {
   const int64_t compared = std::min(kComparedRows, layer.x.size(0));
@@ -87,6 +82,8 @@ void check_layer(const Layer& layer, Findings& findings) {
           [&](const Tensors& in) { return Tensors{gradient(layer.ours, in[0], in[1], in[2])}; },
           {layer.x, layer.dy, layer.side}));
 }
+
+namespace {
 
 void check_norms(at::ScalarType dtype, Randoms& random, Findings& findings) {
   for (const int64_t width : {3584, 2560, 256, 100, 1027, 8}) {
@@ -166,7 +163,7 @@ void check_softmax(at::ScalarType dtype, Randoms& random, Findings& findings) {
     const auto logits = random.normal({rows, vocabulary}, dtype, 4),
                weights = random.normal({rows}, kFull);
     const auto targets = random.below(vocabulary, rows);
-    const RowFunction f = [](const Tensors& in) {
+    const TensorsFunction f = [](const Tensors& in) {
       auto p = in[0].clone();
       auto nll = at::full({p.size(0)}, NAN, p.options().dtype(kFull));
       nn::cuda_softmax_nll(p, in[1], in[2], true, nll);
@@ -267,11 +264,29 @@ void check_attention(const nn::HeadLayout& heads, Randoms& random, Findings& fin
                1e-2, wrong_backward);
 }
 
-int run(bool rates) {
-  at::globalContext().setDeterministicAlgorithms(true, false);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);
-  Randoms random;
-  Findings findings;
+struct Wanted {
+  bool checks = true, rates = true;
+  std::string fixtures = "tests/lm/fixtures";
+};
+
+Wanted wanted(int argc, char** argv) {
+  Wanted out;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--no-rates") {
+      out.rates = false;
+    } else if (word == "--rates") {
+      out.checks = false;
+    } else if (word == "--fixtures" && i + 1 < argc) {
+      out.fixtures = argv[++i];
+    } else {
+      throw std::runtime_error("expected --no-rates, --rates or --fixtures DIR");
+    }
+  }
+  return out;
+}
+
+void check_all(const Wanted& what, Randoms& random, Findings& findings) {
   for (const auto dtype : {kHalf, kFull}) {
     check_norms(dtype, random, findings);
     check_swiglu(dtype, random, findings);
@@ -282,9 +297,19 @@ int run(bool rates) {
   check_linear(random, findings);
   check_attention({28, 4, 128, 1 / std::sqrt(128.0)}, random, findings);
   check_attention({4, 2, 64, 1 / 8.0}, random, findings);
+  check_encoder_attention(random, findings);
   check_paged(random, findings);
+  check_models(what.fixtures, findings);
   std::printf("%d checks failed\n\n", findings.failures());
-  if (rates) print_paged_rates(), print_rates(random);
+}
+
+int run(const Wanted& what) {
+  at::globalContext().setDeterministicAlgorithms(true, false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  Randoms random;
+  Findings findings;
+  if (what.checks) check_all(what, random, findings);
+  if (what.rates) print_paged_rates(), print_rates(random);
   return findings.failures() == 0 ? 0 : 1;
 }
 
@@ -293,7 +318,7 @@ int run(bool rates) {
 
 int main(int argc, char** argv) {
   try {
-    return preimage::bench::run(!(argc > 1 && std::string_view(argv[1]) == "--no-rates"));
+    return preimage::bench::run(preimage::bench::wanted(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_check: %s\n", error.what());
     return 1;

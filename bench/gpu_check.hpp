@@ -1,12 +1,15 @@
-// What the two halves of gpu_check share: random tensors, and a table of findings.
+// What the parts of gpu_check share: random tensors, a table of findings, the check of a layer.
 #pragma once
 
 #include <cstdio>
+#include <filesystem>
+#include <functional>
 #include <string>
 
 #include <ATen/ATen.h>
 
 #include "preimage/base/random.hpp"
+#include "preimage/base/str.hpp"
 
 namespace preimage::bench {
 
@@ -75,6 +78,23 @@ class Findings {
 
   int failures_ = 0;
 };
+
+// Of rows, and of one more value for each row where a layer needs it (positions).
+using RowFunction = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& side)>;
+struct Layer {
+  std::string name;
+  RowFunction ours, plain;  // the plain form is given float64
+  at::Tensor x, dy, side;   // [rows, ...]
+};
+// Forward and backward pass against the plain form, and whether a row's bits depend on others.
+void check_layer(const Layer& layer, Findings& findings);
+
+// Attention of encoders, and weights in fewer bits.
+void check_encoder_attention(Randoms& random, Findings& findings);
+
+// Whole models: the fixtures of tests/lm, and random ones whose heads the kernels read, against
+// transformers and against the CPU.
+void check_models(const std::filesystem::path& fixtures, Findings& findings);
 
 // The kernels over a paged cache and the choice of tokens, and their rates.
 void check_paged(Randoms& random, Findings& findings);
