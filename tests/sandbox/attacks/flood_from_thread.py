@@ -1,9 +1,18 @@
-import threading, os
-def flood():
-    while True: os.write(1, b'x' * 100)
-threading.Thread(target=flood, daemon=True).start()
+import os
+import threading
 import time
-time.sleep(0.3)
+written = 0
+
+
+def flood():
+    global written
+    while True:
+        written += os.write(1, b"x" * 1000)
+
+
+threading.Thread(target=flood, daemon=True).start()
+while written < 3 << 20:
+    time.sleep(0.01)
 
 
 def f(x):
