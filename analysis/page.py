@@ -17,7 +17,7 @@ h1 { font-size: 1.6em; margin-bottom: .2em; } h2 { font-size: 1.2em; margin-top:
 table { border-collapse: collapse; font-size: .88em; margin: .6em 0; width: auto; }
 th, td { text-align: left; vertical-align: top; padding: .3em .7em; border-bottom: 1px solid #ddd; }
 th { background: #f4f4f4; } td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 24em; }
+td.text { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 5em; max-width: 24em; }
 .note { color: #555; font-size: .88em; } img { max-width: 100%; margin: .4em 0 1.2em; }
 .wide { overflow-x: auto; }
 .mark { display: inline-block; padding: 0 .5em; border-radius: .3em; font-weight: 600; white-space: nowrap; }
