@@ -43,9 +43,10 @@ from transformers import AutoModelForCausalLM
 model_dir, source, target, threads = sys.argv[1:5]
 torch.set_num_threads(int(threads))
 model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+model.generation_config.eos_token_id = None  # min_new_tokens would forbid the token, ours only goes on behind it
 ids = torch.tensor([json.loads(line)["prompt_ids"] for line in open(source)])
 with torch.inference_mode():
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=64, min_new_tokens=64, do_sample=False)
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=64, do_sample=False)
 json.dump(out[:, 64:].tolist(), open(target, "w"))
 PY
 peer=$(seconds "$python" "$work/peer.py" "$model" "$work/in.jsonl" "$work/peer.json" "$threads" 2>/dev/null)
