@@ -101,7 +101,6 @@ def job(options, model, arms, candidates=""):
                       "dropout": 0.0 if options.device == "cpu" else 0.1, "evaluate_every": 1000000, "warmup_steps": 2,
                       "lr": 1e-5, "batch_tokens": 32768},
             "pairs": {"problem_pairs": 160},
-            "score_training": False,
         },
         "run": {"seed": 1, "device": options.device},
     }  # fmt: skip
@@ -151,10 +150,8 @@ def main():
     if not judged.exists():
         raise SystemExit(f"no candidates:\n{done.stdout}\n{done.stderr}")
     lines = [json.loads(line) for line in judged.read_text(encoding="utf-8").splitlines()]
-    times = log_times(options.work / "generate")
-    seconds = between(times, "problems to train on", "training problems have") if any(
-        "training problems have" in line for _, line in times) else times[-1][0] - next(
-        t for t, line in times if "problems to train on" in line)  # fmt: skip
+    begin = next(t for t, line in log_times(options.work / "generate") if "problems to train on" in line)
+    seconds = (judged.stat().st_mtime - begin) % 86400
     print(f"generate and execute: {len(lines)} programs in {seconds:.1f} s: {len(lines) / seconds:.0f} samples/s and programs/s,"
           f" {sum(line['label'] for line in lines)} pass")
 

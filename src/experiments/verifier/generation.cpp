@@ -93,6 +93,9 @@ void CandidateStage::run(run::Work& work) {
       fresh.push_back(&entry);
     }
     if (!fresh.empty()) generate(fresh);
+    // What is done is kept at once: a kill costs a batch, not all that may be behind.
+    receive(0);
+    commit_done(work);
     // The generator never waits for verdicts, unless very many are behind.
     const bool last = fresh.empty();
     const auto most_behind = last ? 0 : kBatchesBehind * static_cast<size_t>(together);

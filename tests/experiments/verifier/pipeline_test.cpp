@@ -124,7 +124,7 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   config.data.train_limit = 6;
   config.data.test_limit = 4;
   config.arms.tokenizer.clear();
-  config.arms.kinds = {"ouroboros", "likelihood"};
+  config.arms.kinds = {"ouroboros", "generator", "likelihood"};
   config.score_training = false;
   config.arms.max_tokens = 200;
   config.arms.tuned_layers = 1;
@@ -153,8 +153,8 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   // Six train problems, six of the validation split, four to test on.
   EXPECT_EQ(rows["verifier/problems"], 16);
   EXPECT_EQ(rows["verifier/candidates"], 12 * 6 + 4 * 4);
-  // Two arms, and the problems of validation and test.
-  EXPECT_EQ(rows["verifier/energies"], 2 * (6 * 6 + 4 * 4));
+  // Three arms, and the problems of validation and test.
+  EXPECT_EQ(rows["verifier/energies"], 3 * (6 * 6 + 4 * 4));
   EXPECT_GT(rows["verifier/training"], 0);
   EXPECT_GT(rows["verifier/pairs"], 0);
   // What was written for later training reads back.
