@@ -86,7 +86,7 @@ def pass_at_1(metrics: pd.DataFrame, subset: str, note: str) -> Figure | None:
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     axis.set_ylim(-0.7, len(shown) + 0.6)
-    kind = "test problems" if subset == "all" else "test problems where some candidates pass and some fail"
+    kind = "test problems" if subset == "all" else "test problems where the choice matters"
     return _finish(figure, f"What each selector picks: {random.problems} {kind}", note)
 
 

@@ -133,7 +133,7 @@ def make_figures(frames: dict[str, pd.DataFrame], config: dict, note: str) -> di
     bins = int(config.get("verifier", {}).get("calibration_bins", 10))
     made = {
         "pass_at_1": (figures.pass_at_1(metrics, "all", note), "Bars are 95 % intervals; the grey band is that of random."),
-        "pass_at_1_mixed": (figures.pass_at_1(metrics, "mixed", note), "Only here can a selector matter."),
+        "pass_at_1_mixed": (figures.pass_at_1(metrics, "mixed", note), "Only problems where some candidates pass and some fail."),
         "energy_histograms": (figures.energy_histograms(candidates, note), ""),
         "reliability": (figures.reliability(candidates, bins, note), ""),
         "training_curves": (figures.training_curves(frames["training"], note),
