@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/build.sh release
+cmake --build --preset release --target headers_alone
 scripts/build.sh fuzz
 . scripts/env.sh
 # exec: ctest's closing line and its exit code are this script's.
