@@ -30,7 +30,7 @@ constexpr unsigned long kLocked = MS_NOSUID | MS_NODEV | MS_RDONLY;
 
 // Files and folders of the host, read-only. A remount must repeat what the file system was mounted
 // with, or an unprivileged namespace may not do it.
-void bind(const fs::path& source, const fs::path& target, unsigned long flags = kLocked) {
+void bind_mount(const fs::path& source, const fs::path& target, unsigned long flags = kLocked) {
   if (fs::is_directory(source)) {
     fs::create_directories(target);
   } else {
@@ -51,19 +51,19 @@ void bind_libraries() {
     if (fs::is_symlink(source, missing)) {
       fs::create_symlink(fs::read_symlink(source), kSite / name);
     } else if (fs::is_directory(source, missing)) {
-      bind(source, kSite / name);
+      bind_mount(source, kSite / name);
     }
   }
 }
 
 void bind_python(const Python& python) {
   const fs::path home = kSite / "python";
-  bind(python.executable, home / "bin" / python.name);
+  bind_mount(python.executable, home / "bin" / python.name);
   fs::create_symlink(python.name, home / "bin/python");
-  bind(python.stdlib, home / "lib" / python.name);
-  if (!python.dynload.empty()) bind(python.dynload, home / "dynload");
+  bind_mount(python.stdlib, home / "lib" / python.name);
+  if (!python.dynload.empty()) bind_mount(python.dynload, home / "dynload");
   for (size_t i = 0; i < python.libraries.size(); ++i) {
-    bind(python.libraries[i], home / ("libraries" + std::to_string(i)));
+    bind_mount(python.libraries[i], home / ("libraries" + std::to_string(i)));
   }
 }
 
@@ -78,10 +78,10 @@ void enter_root(const RootOptions& options) {
   bind_python(options.python);
   for (const char* name : {"null", "zero", "full", "random", "urandom"}) {
     // Read-only, they can still be written to; their times and rights, which all share, cannot.
-    bind(fs::path("/dev") / name, kSite / "dev" / name, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
+    bind_mount(fs::path("/dev") / name, kSite / "dev" / name, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
   }
   if (fs::exists("/usr/bin/true")) {
-    bind("/usr/bin/true", kSite / "usr/bin/true");
+    bind_mount("/usr/bin/true", kSite / "usr/bin/true");
     fs::create_symlink("usr/bin", kSite / "bin");
   }
   for (const auto& [name, text] : options.worker) {
