@@ -11,6 +11,7 @@
 
 #include <bit>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -108,9 +109,10 @@ class WholeRuns {
 
   static int wait(pid_t pid) { return base::wait_process(pid).exit_code; }
 
-  // kill -9 of all of it, and waits until no rank is left: they are in groups of their own and go a
-  // little later than mpirun.
+  // kill -9 of all of it, and waits until no rank is left. The ranks are in groups of their own and
+  // would go on for a while after mpirun's.
   void kill(pid_t pid, const std::string& out) const {
+    for (const pid_t child : descendants(pid)) ::kill(child, SIGKILL);
     ::kill(-pid, SIGKILL);
     base::wait_process(pid);
     for (int i = 0; i < 200 && !run::folder_user(path(out)).empty(); ++i)
@@ -118,6 +120,16 @@ class WholeRuns {
   }
 
  private:
+  static std::vector<pid_t> descendants(pid_t pid) {
+    std::vector<pid_t> all;
+    std::ifstream children(base::str("/proc/", pid, "/task/", pid, "/children"));
+    for (pid_t child = 0; children >> child;) {
+      all.push_back(child);
+      for (const pid_t further : descendants(child)) all.push_back(further);
+    }
+    return all;
+  }
+
   TemporaryFolder folder_;
 };
 

@@ -42,9 +42,13 @@ class Running {
 
 volatile uint64_t counter = 0;
 
+// The proof may miss an endless loop (what the kernel shows of the vector units can change while a
+// process waits for its turn), but not again and again.
 void expect_endless(const std::function<void()>& work) {
   const Running running(work);
-  EXPECT_TRUE(comes_back(running.pid()));
+  bool seen = false;
+  for (int i = 0; i < 8 && !seen; ++i) seen = comes_back(running.pid());
+  EXPECT_TRUE(seen);
 }
 
 void expect_open(const std::function<void()>& work) {
