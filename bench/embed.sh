@@ -12,25 +12,14 @@ USAGE
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-python=python3 device=cpu size=() sentences=10000 bench=()
-while (($#)); do
-  case $1 in
-    --python) python=$2; shift ;;
-    --device) device=$2; shift ;;
-    --small) size=(small) sentences=64 ;;
-    -h | --help) usage; exit ;;
-    -*) usage >&2; exit 64 ;;
-    *) bench+=("$1") ;;
-  esac
-  shift
-done
-((${#bench[@]})) || { usage >&2; exit 64; }
+. "$here/arguments.sh"
+sentences=$((${#small[@]} ? 64 : 10000))
 
 dtype=float32
 [[ $device == cpu ]] || dtype=bfloat16
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$python" "$here/embed_peer.py" make "$folder" "${size[@]}" 2>/dev/null
+"$python" "$here/embed_peer.py" make "$folder" ${small[@]+"${small[@]}"} 2>/dev/null
 # Ours, theirs, ours: what changes between the first and the third line is the machine.
 "${bench[@]}" "$folder" "$sentences" 32 "$dtype" "$device"
 "$python" "$here/embed_peer.py" run "$folder" "$sentences" 32 "$dtype" "$device" 2>/dev/null

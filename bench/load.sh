@@ -13,24 +13,12 @@ USAGE
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-python=python3 device=cuda size=() folder='' bench=()
-while (($#)); do
-  case $1 in
-    --python) python=$2; shift ;;
-    --device) device=$2; shift ;;
-    --folder) folder=$2; shift ;;
-    --small) size=(small) ;;
-    -h | --help) usage; exit ;;
-    -*) usage >&2; exit 64 ;;
-    *) bench+=("$1") ;;
-  esac
-  shift
-done
-((${#bench[@]})) || { usage >&2; exit 64; }
+device=cuda folder=''
+. "$here/arguments.sh"
 
 folder=$(mktemp -d ${folder:+-p "$folder"})
 trap 'rm -rf "$folder"' EXIT
-"$python" "$here/load_peer.py" make "$folder" "${size[@]}"
+"$python" "$here/load_peer.py" make "$folder" ${small[@]+"${small[@]}"}
 cat "$folder"/*.safetensors >/dev/null  # into the page cache
 # Ours, theirs, ours: what changes between the first and the third is the machine.
 "${bench[@]}" "$folder" bfloat16 "$device"

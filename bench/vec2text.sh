@@ -12,25 +12,14 @@ USAGE
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-python=python3 device=cpu size=() count=128 bench=()
-while (($#)); do
-  case $1 in
-    --python) python=$2; shift ;;
-    --device) device=$2; shift ;;
-    --small) size=(small) count=8 ;;
-    -h | --help) usage; exit ;;
-    -*) usage >&2; exit 64 ;;
-    *) bench+=("$1") ;;
-  esac
-  shift
-done
-((${#bench[@]})) || { usage >&2; exit 64; }
+. "$here/arguments.sh"
+count=$((${#small[@]} ? 8 : 128))
 
 dtype=float32
 [[ $device == cpu ]] || dtype=bfloat16
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$python" "$here/vec2text_peer.py" make "$folder" "${size[@]}" 2>/dev/null
+"$python" "$here/vec2text_peer.py" make "$folder" ${small[@]+"${small[@]}"} 2>/dev/null
 # Ours, theirs, ours: what changes between the first and the third line is the machine.
 "${bench[@]}" "$folder" "$count" 32 "$dtype" "$device"
 "$python" "$here/vec2text_peer.py" run "$folder" "$count" 32 "$dtype" "$device" "$count" 2>/dev/null

@@ -84,7 +84,7 @@ class WholeRuns {
     return store::load_journal(path(out) / "journal").units.size();
   }
 
-  // A process group of its own; --resume starts where there is nothing to resume.
+  // A process group of its own. It goes on where OUT holds a part of the run.
   pid_t start(int ranks, const std::string& out, const std::string& job = "job.json") const {
     std::vector<std::string> argv;
     if (ranks > 1) argv = {"mpirun", "-n", base::str(ranks)};
