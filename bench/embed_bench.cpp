@@ -9,6 +9,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include "preimage/lm/encoder.hpp"
 #include "preimage/lm/sentence_pipeline.hpp"

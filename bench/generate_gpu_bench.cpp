@@ -6,6 +6,7 @@
 //
 // Each shape is measured twice, the second time under --fast: what determinism costs.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <bit>

@@ -8,7 +8,9 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include <ATen/core/grad_mode.h>
 #include "gpu_check.hpp"
+
 #include "preimage/base/json.hpp"
 #include "preimage/lm/beam_search.hpp"
 #include "preimage/lm/generate.hpp"

@@ -10,6 +10,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include "preimage/lm/beam_search.hpp"
 #include "preimage/lm/safetensors.hpp"

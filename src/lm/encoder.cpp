@@ -1,6 +1,7 @@
 #include "preimage/lm/encoder.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "bert.hpp"
 #include "encoder_config.hpp"

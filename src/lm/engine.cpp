@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
@@ -125,6 +126,10 @@ std::vector<Completion> Engine::run() {
   const nn::FreeOrder order(options_.fast);
   for (;;) {
     if (!runner_) break;
+    if (options_.cancelled && options_.cancelled()) {
+      cancel();
+      break;
+    }
     if (static_cast<int64_t>(in_flight_.size()) < runner_->depth()) {
       const auto next = plan();
       if (!next.members.empty()) {
@@ -137,6 +142,12 @@ std::vector<Completion> Engine::run() {
   }
   base::check(waiting_.empty() && running_.empty(), "generation ends when all sequences have");
   return std::move(completions_);
+}
+
+void Engine::cancel() {
+  for (; !in_flight_.empty(); in_flight_.pop_front()) runner_->fetch();
+  waiting_.clear();
+  running_.clear();
 }
 
 // Prompts first: each that is let in makes the decode passes fuller.

@@ -55,6 +55,7 @@ class Engine {
   void preempt(Sequence& sequence);
   void leave_cache(Sequence& sequence);
   void fetch();
+  void cancel();
   void accept(Sequence& sequence, const Chosen& chosen, size_t row);
   void finish(Sequence& sequence, const char* reason);
 

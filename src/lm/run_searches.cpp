@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "preimage/base/error.hpp"
 #include "preimage/lm/sequence_batch.hpp"

@@ -6,6 +6,7 @@
 #include <map>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "encoder_config.hpp"
 #include "preimage/base/error.hpp"

@@ -1,6 +1,7 @@
 #include "preimage/lm/t5.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "t5_checkpoint.hpp"
 #include "t5_stack.hpp"

@@ -102,12 +102,16 @@ void Recorder::started(const std::vector<Unit>& units) {
 }
 
 void Recorder::commit(const Unit& unit, int64_t wave, int64_t index, store::UnitOutput output) {
-  const double now = base::monotonic_seconds();
-  if (buffer_lines_.empty()) oldest_s_ = now;
+  if (buffer_lines_.empty()) oldest_s_ = base::monotonic_seconds();
   buffer_lines_.push_back({unit.id, wave, index, unit.stage, unit.key, output.scalars});
   buffer_.push_back({unit.id, wave, index, std::move(output)});
-  const bool many = static_cast<int64_t>(buffer_lines_.size()) >= options_.commit_units;
-  if (many || now - oldest_s_ >= options_.commit_interval_s) flush();
+  if (static_cast<int64_t>(buffer_lines_.size()) >= options_.commit_units) flush();
+  flush_if_due();
+}
+
+void Recorder::flush_if_due() {
+  if (buffer_lines_.empty()) return;
+  if (base::monotonic_seconds() - oldest_s_ >= options_.commit_interval_s) flush();
 }
 
 void Recorder::flush() {

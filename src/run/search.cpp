@@ -119,6 +119,8 @@ class WaveWork : public Work {
     const double now = base::monotonic_seconds();
     if (now - last_poll_s_ < kPollInterval_s) return stopping_;
     last_poll_s_ = now;
+    // Not only at the next commit, which may be long in coming.
+    loop_.recorder().flush_if_due();
     loop_.show(wave_);
     if (!stopping_ && loop_.must_stop()) {
       stopping_ = true;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "folder.hpp"
 #include "preimage/base/file.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/base/process.hpp"
@@ -30,20 +30,10 @@ struct Ended {
 // A folder of its own for each test.
 class ProgramTest : public testing::Test {
  protected:
-  ProgramTest() {
-    std::string name = (fs::temp_directory_path() / "preimage-app-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~ProgramTest() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-
   std::string path(const std::string& name) const { return folder_ / name; }
 
   std::string put(const std::string& name, const std::string& text) const {
-    std::ofstream(path(name), std::ios::binary) << text;
-    return path(name);
+    return folder_.put(name, text);
   }
   std::string put_lines(const std::string& name, const std::vector<Json>& lines) const {
     std::string text;
@@ -96,7 +86,7 @@ class ProgramTest : public testing::Test {
   int create(const std::string& name) const {
     return ::open(path(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
   }
-  fs::path folder_;
+  preimage::tests::Folder folder_;
 };
 
 }  // namespace preimage::app::tests

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +10,7 @@
 
 #include <fstream>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::base {
@@ -20,11 +20,6 @@ using testing::HasSubstr;
 
 class File : public testing::Test {
  protected:
-  File() {
-    std::string name = (std::filesystem::temp_directory_path() / "preimage-file-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~File() override { std::filesystem::remove_all(folder_); }
   std::string refusal(const std::filesystem::path& path, uint64_t limit = UINT64_MAX) {
     try {
       read_file(path, limit);
@@ -34,7 +29,7 @@ class File : public testing::Test {
     }
     return "read";
   }
-  std::filesystem::path folder_;
+  tests::Folder folder_;
 };
 
 TEST_F(File, ReadsRegularFilesOnly) {
@@ -47,7 +42,7 @@ TEST_F(File, ReadsRegularFilesOnly) {
   ::mkfifo((folder_ / "fifo").c_str(), 0600);
   EXPECT_THAT(refusal(folder_ / "fifo"), HasSubstr("fifo: not a regular file"));
   EXPECT_THAT(refusal("/dev/zero"), HasSubstr("not a regular file"));
-  EXPECT_THAT(refusal(folder_), HasSubstr("not a regular file"));
+  EXPECT_THAT(refusal(folder_.path()), HasSubstr("not a regular file"));
   EXPECT_THAT(refusal(folder_ / "none"), HasSubstr("no such file"));
 }
 

@@ -2,12 +2,12 @@
 #include "preimage/base/sha256.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::base {
@@ -33,13 +33,13 @@ TEST(Sha256, PiecesGiveTheSameAsTheWhole) {
 }
 
 TEST(Sha256, FilesAndWhatIsNone) {
-  const auto path = std::filesystem::temp_directory_path() / ("sha-" + std::to_string(::getpid()));
-  std::ofstream(path) << "abc";
+  const tests::Folder folder;
+  const auto path = folder.put("file", "abc");
   EXPECT_EQ(sha256_hex_of_file(path), sha256_hex("abc"));
   std::filesystem::remove(path);
   EXPECT_THROW(sha256_hex_of_file(path), Error);
   EXPECT_THROW(sha256_hex_of_file("/dev/zero"), Error);
-  EXPECT_THROW(sha256_hex_of_file("/tmp"), Error);
+  EXPECT_THROW(sha256_hex_of_file(folder.path()), Error);
 }
 
 TEST(Crc32c, PublishedVectors) {

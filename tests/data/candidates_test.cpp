@@ -1,10 +1,10 @@
 #include "preimage/data/candidates.hpp"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <fstream>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::data {
@@ -15,9 +15,8 @@ using testing::HasSubstr;
 
 class Candidates : public testing::Test {
  protected:
-  fs::path path_ =
-      fs::temp_directory_path() / ("preimage_candidates_" + std::to_string(::getpid()));
-  ~Candidates() override { fs::remove(path_); }
+  const tests::Folder folder_;
+  const fs::path path_ = folder_ / "candidates.jsonl";
 
   std::vector<Candidate> read(const std::string& text) {
     std::ofstream(path_, std::ios::binary) << text;

@@ -1,10 +1,10 @@
 #include "preimage/data/corpus.hpp"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <fstream>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
 
@@ -24,8 +24,8 @@ TEST(Corpus, ReadsBothForms) {
 }
 
 TEST(Corpus, RefusesOrSkipsBadLines) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("preimage_corpus_" + std::to_string(::getpid()) + ".jsonl");
+  const tests::Folder folder;
+  const auto path = folder / "corpus.jsonl";
   const auto refusal = [&](const std::string& text) -> std::string {
     std::ofstream(path, std::ios::binary) << text;
     try {
@@ -49,7 +49,6 @@ TEST(Corpus, RefusesOrSkipsBadLines) {
   EXPECT_EQ(reader.next(), (TrainingText{"", "b"}));
   EXPECT_EQ(reader.next(), std::nullopt);
   EXPECT_EQ(reader.bad_lines(), 1);
-  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -3,13 +3,13 @@
 #include "preimage/data/dataset.hpp"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
 
@@ -84,13 +84,6 @@ TEST(Arithmetic, GeneratesTheSameForASeed) {
 // Writes `text` as a data file, reads it, and returns the message of the refusal.
 class Refusals : public testing::Test {
  protected:
-  void SetUp() override {
-    path_ =
-        fs::temp_directory_path() / ("preimage_dataset_" + std::to_string(::getpid()) + "_" +
-                                     testing::UnitTest::GetInstance()->current_test_info()->name());
-  }
-  void TearDown() override { fs::remove_all(path_); }
-
   void write(const std::string& text) const { std::ofstream(path_, std::ios::binary) << text; }
 
   std::string refusal(const std::string& kind, const std::string& text) const {
@@ -103,7 +96,8 @@ class Refusals : public testing::Test {
     }
     return "accepted";
   }
-  fs::path path_;
+  const tests::Folder folder_;
+  const fs::path path_ = folder_ / "data";
 };
 
 TEST_F(Refusals, NameFileLineAndWhatWasFound) {

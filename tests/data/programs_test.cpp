@@ -3,11 +3,11 @@
 #include "preimage/data/programs.hpp"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <set>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
 
@@ -163,8 +163,8 @@ TEST(Programs, LeaksAreNearlyEqualTextsOfDifferentSplits) {
 
 class Refusal : public testing::Test {
  protected:
-  fs::path path_ = fs::temp_directory_path() / ("preimage_programs_" + std::to_string(::getpid()));
-  ~Refusal() override { fs::remove(path_); }
+  const tests::Folder folder_;
+  const fs::path path_ = folder_ / "programs.jsonl";
 
   std::string refusal(const std::string& kind, const std::string& text) {
     std::ofstream(path_, std::ios::binary) << text;

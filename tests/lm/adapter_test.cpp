@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/lm/safetensors.hpp"

@@ -10,7 +10,7 @@
 
 #include <bit>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 
 namespace preimage::lm {

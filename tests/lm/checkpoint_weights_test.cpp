@@ -8,7 +8,7 @@
 #include <functional>
 #include <map>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/lm/safetensors.hpp"

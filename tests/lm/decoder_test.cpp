@@ -5,11 +5,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <bit>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/lm/generate.hpp"
 
 namespace preimage::lm {

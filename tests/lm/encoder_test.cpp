@@ -8,7 +8,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/t5.hpp"
 

@@ -12,7 +12,7 @@
 
 #include <bit>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/lm/score.hpp"
 #include "ranked_main.hpp"
@@ -204,6 +204,30 @@ TEST(Engine, GoesOnWithLessWhenMemoryRunsOut) {
     EXPECT_EQ(bits_of(completions[i]), bits_of(expected[i])) << i;
   EXPECT_GT(engine.counts().out_of_memory, 2);
   EXPECT_THROW(generate(SmallDevice(model, 0), requests, {}), c10::OutOfMemoryError);
+}
+
+TEST(Engine, CancelledItKeepsWhatHasFinished) {
+  const auto model = load_model(fixture("qwen2_tied"), {});
+  const auto requests = some_requests(*model, 40);
+  const auto expected = generate(*model, requests, {.batch = 10});
+  for (const int64_t passes : {0, 1, 30}) {
+    int64_t asked = 0, finished = 0;
+    const auto cut = generate(*model, requests,
+                              {.batch = 10,
+                               .finished = [&](const Completion&) { ++finished; },
+                               .cancelled = [&] { return asked++ == passes; }});
+    EXPECT_EQ(asked, passes + 1);
+    ASSERT_EQ(cut.size(), expected.size());
+    int64_t whole = 0;
+    for (size_t i = 0; i < cut.size(); ++i) {
+      if (cut[i].finish_reason.empty()) continue;
+      ++whole;
+      EXPECT_EQ(bits_of(cut[i]), bits_of(expected[i])) << i;
+    }
+    EXPECT_EQ(whole, finished);
+    EXPECT_LT(whole, 40);
+    EXPECT_EQ(whole > 0, passes == 30);
+  }
 }
 
 TEST(Engine, StopStringsEndTheTextBeforeThem) {

@@ -5,9 +5,10 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/generate.hpp"
 #include "preimage/lm/safetensors.hpp"

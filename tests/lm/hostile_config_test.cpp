@@ -5,7 +5,7 @@
 #include "adapter.hpp"
 #include "encoder_config.hpp"
 #include "families.hpp"
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/file.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/lm/model_config.hpp"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/model_config.hpp"
 

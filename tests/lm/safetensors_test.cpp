@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/file.hpp"
 
 namespace preimage::lm {

@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 
 namespace preimage::lm {

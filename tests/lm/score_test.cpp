@@ -9,7 +9,7 @@
 
 #include <bit>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/lm/generate.hpp"
 
 namespace preimage::lm {

@@ -7,7 +7,7 @@
 
 #include <ATen/ATen.h>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/encoder.hpp"
 

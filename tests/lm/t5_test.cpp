@@ -5,7 +5,7 @@
 
 #include <ATen/ATen.h>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/lm/beam_search.hpp"
 #include "preimage/lm/t5_tasks.hpp"

@@ -75,7 +75,7 @@ class Toy : public testing::Test {
     return false;
   }
 
-  tests::TemporaryFolder folder_;
+  tests::Folder folder_;
   int jobs_ = 0;
 };
 
@@ -213,7 +213,7 @@ TEST_F(Launch, PassesTheCodeOfABadConfigOn) {
 }
 
 TEST(FolderLock, TakesOverADeadHoldersLockButNotALivingOnes) {
-  const tests::TemporaryFolder folder;
+  const tests::Folder folder;
   {
     const FolderLock lock(folder.path());
     EXPECT_NE(folder_user(folder.path()), "");
@@ -244,7 +244,7 @@ TEST(FolderLock, TakesOverADeadHoldersLockButNotALivingOnes) {
 }
 
 TEST(FolderLock, OnlyOneOfManyStartersGetsAStaleLock) {
-  const tests::TemporaryFolder folder;
+  const tests::Folder folder;
   for (int round = 0; round < 20; ++round) {
     std::ofstream(folder.path() / "lock")
         << R"({"host": "gone", "pid": 1, "nonce": )" << round << "}";

@@ -6,37 +6,17 @@
 //   run::search_loop(one.context(), search);
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <memory>
 #include <string>
 
+#include "folder.hpp"
 #include "preimage/cluster/communicator.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/progress.hpp"
 #include "preimage/run/recorder.hpp"
 
 namespace preimage::tests {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "preimage-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 struct OneProcessOptions {
   uint64_t seed = 0;
@@ -77,7 +57,7 @@ class OneProcess {
   const std::filesystem::path& out() const { return out_; }
 
  private:
-  TemporaryFolder folder_;
+  Folder folder_;
   cluster::Communicator world_;
   std::filesystem::path out_;
   base::Budget budget_;

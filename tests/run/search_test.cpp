@@ -4,9 +4,11 @@
 #include <fstream>
 
 #include "one_process.hpp"
+#include "preimage/base/budget.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/cluster/session.hpp"
 #include "preimage/run/sweep.hpp"
+#include "preimage/store/journal.hpp"
 #include "run_contents.hpp"
 #include "toy.hpp"
 
@@ -33,7 +35,7 @@ TEST(SearchLoop, RunsAllWavesAndWritesResults) {
 }
 
 TEST(SearchLoop, AReplayTellsTheSameAndComputesNothing) {
-  tests::TemporaryFolder folder;
+  tests::Folder folder;
   int64_t salt = 0;
   {
     OneProcess one("toy", {.out = folder.path()});
@@ -84,7 +86,7 @@ TEST(SearchLoop, StoppedAnywhereItResumesToTheSameResults) {
   search_loop(whole.context(), search);
   const auto expected = contents(whole.out());
   for (const int64_t after : {0, 5, 19, 20, 33, 59}) {
-    tests::TemporaryFolder folder;
+    tests::Folder folder;
     {
       OneProcess one("toy", {.out = folder.path()});
       StoppingSearch stopping(one, after);
@@ -106,6 +108,29 @@ TEST(SearchLoop, StoppedAnywhereItResumesToTheSameResults) {
     EXPECT_FALSE(std::filesystem::exists(folder.path() / "segments" / "seg-x.h5.tmp"));
     EXPECT_FALSE(std::filesystem::exists(folder.path() / "segments" / "seg-g000-r000-000999.h5"));
   }
+}
+
+// Commits its first units and computes for long afterwards.
+class SlowSearch : public ToySearch {
+ public:
+  explicit SlowSearch(OneProcess& one)
+      : ToySearch(one.context(), {.waves = 1, .units = 2, .sleep_ms = 0}), one_(one) {}
+  void evaluate(Work& work) override {
+    ToySearch::evaluate(work);
+    const double begin = base::monotonic_seconds();
+    while (on_disk() == 0 && base::monotonic_seconds() - begin < 20) work.stopping();
+    EXPECT_EQ(on_disk(), 2u);
+  }
+
+ private:
+  size_t on_disk() const { return store::load_journal(one_.out() / "journal").units.size(); }
+  OneProcess& one_;
+};
+
+TEST(SearchLoop, WritesWhatIsDueWhileTheNextUnitIsComputed) {
+  OneProcess one("toy", {.commit_interval_s = 0.5});
+  SlowSearch search(one);
+  search_loop(one.context(), search);
 }
 
 TEST(SearchLoop, AnEmptySearchEndsWithResults) {
@@ -191,7 +216,7 @@ TEST(ExpandSweep, LastFieldIsFastest) {
 }
 
 TEST(SweepLoop, EachCombinationGivesWhatItGivesAlone) {
-  tests::TemporaryFolder folder;
+  tests::Folder folder;
   OneProcess first("toy", {.seed = 1, .sweep = {{"run.seed", 1}}, .out = folder.path()});
   // The second combination has another seed and more waves; it shares the first one's recorder.
   Context::Parts parts;

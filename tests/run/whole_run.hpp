@@ -130,7 +130,7 @@ class WholeRuns {
     return all;
   }
 
-  TemporaryFolder folder_;
+  Folder folder_;
 };
 
 // "TEST run JOB OUT" runs a job of this one method; anything else runs the tests.

@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
-#include "folder.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/store/results.hpp"
+#include "samples.hpp"
 
 namespace preimage::store {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "folder.hpp"
 #include "preimage/base/error.hpp"
+#include "samples.hpp"
 
 namespace preimage::store {
 namespace {

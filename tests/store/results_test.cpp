@@ -12,9 +12,9 @@
 #include <cmath>
 #include <thread>
 
-#include "folder.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/store/inspect.hpp"
+#include "samples.hpp"
 
 namespace preimage::store {
 namespace {

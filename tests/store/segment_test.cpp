@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "folder.hpp"
 #include "preimage/base/error.hpp"
+#include "samples.hpp"
 
 namespace preimage::store {
 namespace {

@@ -64,7 +64,7 @@ using OldFiles = TokenizerFolder;
 TEST_F(OldFiles, T5GetsItsSentinelsAndEndOfSequence) {
   copy("unigram.model", "spiece.model");
   write("tokenizer_config.json", R"({"tokenizer_class":"T5Tokenizer","eos_token":"</s>"})");
-  const auto tokenizer = load_tokenizer(folder_);
+  const auto tokenizer = load_tokenizer(folder_.path());
   const auto pieces = read_cases("unigram.model.cases.json")["vocab_size"].get<int64_t>();
   EXPECT_EQ(tokenizer.vocab_size(), pieces + 100);
   EXPECT_EQ(tokenizer.token_to_id("<extra_id_0>"), pieces + 99);
@@ -83,7 +83,7 @@ TEST_F(OldFiles, KimiGetsItsReservedTokens) {
   write("tokenizer_config.json",
         R"({"tokenizer_class":"TikTokenTokenizer","eos_token":"[EOS]","added_tokens_decoder":{")" +
             std::to_string(ranks + 1) + R"(":{"content":"[EOS]","special":true}}})");
-  const auto tokenizer = load_tokenizer(folder_);
+  const auto tokenizer = load_tokenizer(folder_.path());
   EXPECT_EQ(tokenizer.vocab_size(), ranks + 256);
   EXPECT_EQ(tokenizer.special().eos, ranks + 1);
   EXPECT_EQ(tokenizer.encode("[EOS]<|reserved_token_" + std::to_string(ranks) + "|>"),
@@ -101,7 +101,7 @@ TEST_F(OldFiles, VocabularyFilesGiveTheIdsOfTheWholeFile) {
   for (const auto& line : lines) text += line + "\n";
   write("vocab.txt", text);
   const auto whole = parse_tokenizer(bert.dump(), "bert");
-  const auto listed = load_tokenizer(folder_);
+  const auto listed = load_tokenizer(folder_.path());
   for (const auto& sample : read_cases("texts.json")) {
     const auto one = sample.get<std::string>();
     if (one.size() > 60) continue;  // the fixture's limit on the length of words is its own
@@ -118,7 +118,7 @@ TEST_F(OldFiles, VocabularyFilesGiveTheIdsOfTheWholeFile) {
   }
   write("merges.txt", text);
   write("tokenizer_config.json", R"({"tokenizer_class":"GPT2Tokenizer"})");
-  const auto split = load_tokenizer(folder_);
+  const auto split = load_tokenizer(folder_.path());
   EXPECT_EQ(split.encode("The lazy dog's 123"),
             parse_tokenizer(gpt2.dump(), "gpt2").encode("The lazy dog's 123"));
 }

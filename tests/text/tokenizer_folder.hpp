@@ -2,12 +2,11 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/text/tokenizer.hpp"
 
@@ -15,25 +14,15 @@ namespace preimage::text {
 
 class TokenizerFolder : public testing::Test {
  protected:
-  TokenizerFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "preimage-text-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~TokenizerFolder() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
   // A file of tests/text/fixtures under another name.
   void copy(const std::string& from, const char* to) const {
     std::filesystem::copy_file(std::filesystem::path(PREIMAGE_TEST_DATA "/text/fixtures") / from,
                                folder_ / to, std::filesystem::copy_options::overwrite_existing);
   }
-  void write(const char* name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-  }
+  void write(const char* name, const std::string& text) const { folder_.put(name, text); }
   std::string refusal() const {
     try {
-      load_tokenizer(folder_);
+      load_tokenizer(folder_.path());
     } catch (const base::Error& error) {
       EXPECT_EQ(error.code(), base::ExitCode::bad_data);
       return error.what();
@@ -41,7 +30,7 @@ class TokenizerFolder : public testing::Test {
     return "accepted";
   }
 
-  std::filesystem::path folder_;
+  tests::Folder folder_;
 };
 
 }  // namespace preimage::text

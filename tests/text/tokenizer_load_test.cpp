@@ -22,7 +22,7 @@ class Folder : public TokenizerFolder {
 };
 
 TEST_F(Folder, AloneGivesNoNames) {
-  const auto tokenizer = load_tokenizer(folder_);
+  const auto tokenizer = load_tokenizer(folder_.path());
   EXPECT_EQ(tokenizer.special().eos, std::nullopt);
   EXPECT_TRUE(tokenizer.special().stop.empty());
   EXPECT_EQ(tokenizer.sha256(), base::sha256_hex(base::read_file(folder_ / "tokenizer.json")));
@@ -31,13 +31,13 @@ TEST_F(Folder, AloneGivesNoNames) {
 TEST_F(Folder, NamesComeFromTheConfigs) {
   write("tokenizer_config.json",
         R"({"bos_token":null,"eos_token":"<|im_end|>","pad_token":{"content":"<|endoftext|>"}})");
-  const auto first = load_tokenizer(folder_);
+  const auto first = load_tokenizer(folder_.path());
   EXPECT_EQ(first.special().bos, std::nullopt);
   EXPECT_EQ(first.special().eos, first.token_to_id("<|im_end|>"));
   EXPECT_EQ(first.special().pad, first.token_to_id("<|endoftext|>"));
   EXPECT_THAT(first.special().stop, ElementsAre(*first.special().eos));
   write("generation_config.json", R"({"eos_token_id":[602,600],"bos_token_id":600})");
-  const auto second = load_tokenizer(folder_);
+  const auto second = load_tokenizer(folder_.path());
   EXPECT_THAT(second.special().stop, ElementsAre(602, 600));
   EXPECT_EQ(second.special().bos, 600);
   EXPECT_EQ(second.special().eos, first.special().eos);

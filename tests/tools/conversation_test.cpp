@@ -34,7 +34,7 @@ class ConversationLines : public testing::Test {
     return {line, prompt};
   }
 
-  const tests::TemporaryFolder folder_;
+  const tests::Folder folder_;
 };
 
 TEST_F(ConversationLines, Generate) {

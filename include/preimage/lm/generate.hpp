@@ -52,6 +52,9 @@ struct GenerateOptions {
   std::function<bool(const Completion& so_far)> stop;
   // Called with each completion as it finishes, in no order that is promised.
   std::function<void(const Completion&)> finished;
+  // Asked between passes; once it is true the call ends. What had not finished by then has no
+  // finish_reason.
+  std::function<bool()> cancelled;
 };
 
 // Completions in the order of the requests, the n candidates of one after another. A request that

@@ -71,6 +71,8 @@ class Recorder {
   void commit(const Unit& unit, int64_t wave, int64_t index, store::UnitOutput output);
   // Writes what is in memory: on disk when it returns.
   void flush();
+  // The same where the oldest result in memory has waited for commit_interval_s.
+  void flush_if_due();
   // Collective, after flush(): every rank learns what the others committed since the last exchange.
   void exchange();
   // Rows and tensors of a committed unit; reads its segment. For checkpoints, not for loops.

@@ -41,7 +41,8 @@ class Work {
   virtual std::vector<Unit> take(int64_t count) = 0;
   // The unit is done: rows and tensors go to this worker's segment, scalars to the journal.
   virtual void commit(const Unit& unit, store::UnitOutput output) = 0;
-  // True once the run must stop: drop what is in flight and return.
+  // True once the run must stop: drop what is in flight and return. To be asked often, each second
+  // at least: progress is shown and what was committed is written then.
   virtual bool stopping() const = 0;
 };
 

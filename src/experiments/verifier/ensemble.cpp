@@ -7,6 +7,7 @@
 #include <map>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "likelihood_arm.hpp"
 #include "preimage/base/error.hpp"

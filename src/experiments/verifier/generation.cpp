@@ -92,7 +92,8 @@ void CandidateStage::run(run::Work& work) {
       entry.unit = std::move(unit);
       fresh.push_back(&entry);
     }
-    if (!fresh.empty()) generate(fresh);
+    if (!fresh.empty()) generate(fresh, work);
+    if (work.stopping()) return;
     // What is done is kept at once: a kill costs a batch, not all that may be behind.
     receive(0);
     commit_done(work);
@@ -103,7 +104,7 @@ void CandidateStage::run(run::Work& work) {
       if (!awaited_.empty()) receive(0.02);
       commit_done(work);
     }
-    if (last || work.stopping()) return;
+    if (last) return;
   }
 }
 
@@ -123,7 +124,7 @@ lm::GenerateRequest CandidateStage::request_of(const InFlight& unit) const {
   return request;
 }
 
-void CandidateStage::generate(const std::vector<InFlight*>& units) {
+void CandidateStage::generate(const std::vector<InFlight*>& units, const run::Work& work) {
   std::vector<lm::GenerateRequest> requests;
   for (const auto* unit : units) requests.push_back(request_of(*unit));
   lm::GenerateOptions options;
@@ -133,7 +134,9 @@ void CandidateStage::generate(const std::vector<InFlight*>& units) {
     take_completion(*units[static_cast<size_t>(completion.request)], completion);
     receive(0);
   };
+  options.cancelled = [&] { return work.stopping(); };
   lm::generate(*generator_.model, requests, options);
+  if (work.stopping()) return;
   for (auto* unit : units) {
     std::vector<std::string> programs;
     for (const auto& candidate : unit->candidates) programs.push_back(candidate.program);

@@ -60,7 +60,7 @@ class CandidateStage {
   };
 
   lm::GenerateRequest request_of(const InFlight& unit) const;
-  void generate(const std::vector<InFlight*>& units);
+  void generate(const std::vector<InFlight*>& units, const run::Work& work);
   void take_completion(InFlight& unit, const lm::Completion& completion);
   void submit(InFlight& unit, Awaited::Kind kind, size_t candidate, sandbox::Request request);
   void receive(double timeout_s);

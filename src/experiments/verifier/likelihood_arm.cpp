@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "preimage/base/error.hpp"
 #include "preimage/lm/layer_range.hpp"

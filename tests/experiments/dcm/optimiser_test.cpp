@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,7 +13,7 @@
 #include <map>
 #include <set>
 
-#include "lm/folder.hpp"
+#include "lm/fixture.hpp"
 #include "preimage/lm/generate.hpp"
 #include "preimage/lm/score.hpp"
 

@@ -1,37 +1,15 @@
-// A folder of its own for each test, removed at its end; and the bytes of hand-made safetensors
-// files.
+// The checked-in checkpoints, and the bytes of hand-made safetensors files.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
-#include <fstream>
 #include <string>
 
+#include "folder.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::lm {
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "preimage-lm-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::filesystem::path put(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using tests::Folder;
 
 inline std::filesystem::path fixture(const std::string& name) {
   return std::filesystem::path(PREIMAGE_TEST_DATA) / "lm/fixtures" / name;
