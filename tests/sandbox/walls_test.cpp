@@ -83,6 +83,43 @@ TEST(Walls, MountNamespace) {
     expect_held(alone, name);
 }
 
+// What one program leaves in its folder the next one, in the same slot, does not find; nor can it
+// tell from the folder that somebody was there.
+TEST(Walls, EachProgramHasAFolderOfItsOwn) {
+  const std::string untouched =
+      "import os\nof, room = os.stat('.'), os.statvfs('.')\n"
+      "assert os.getcwd() == '/tmp' and not os.listdir('.'), os.listdir('.')\n"
+      "assert of.st_mode == 0o40700 and of.st_nlink == 2 and of.st_size == 40, of\n"
+      "assert of.st_mtime_ns == of.st_ctime_ns == of.st_atime_ns, of\n"
+      "assert room.f_bfree == room.f_blocks == 16384 and room.f_files - room.f_ffree == 1, room\n"
+      "assert os.getuid() == of.st_uid\n"
+      "open('mine', 'w').write('x')\n"
+      "os.remove('mine')\n"
+      "def f(x): return x + 1\n";
+  const std::vector<std::string> traces = {
+      "open('left', 'w').write('x')",
+      "import os\nos.makedirs('a/b/c')\nos.symlink('/', 'a/b/c/d')",
+      "open('left', 'w').close()\nimport os\nos.remove('left')",
+      "import os\nos.chmod('.', 0o500)",
+      "import os\nos.utime('.', (1, 1))",
+      "import os\nos.open('left', os.O_CREAT | os.O_RDWR)\nos.remove('left')",
+      "open('left', 'wb').write(bytes(30 << 20))",
+      "import os\nopen('left', 'w').close()\nos.chmod('left', 0)\nos.chmod('.', 0)",
+  };
+  for (const Level level : {available_level(), Level::user}) {
+    auto options = with({});
+    options.level = level;
+    options.slots = 1;
+    Opened opened(options);
+    for (const auto& trace : traces) {
+      const auto left = opened.judge(request(trace + "\ndef f(x): return x + 1\n"));
+      EXPECT_EQ(left.verdict, Verdict::pass) << trace << ": " << left.detail;
+      const auto record = opened.judge(request(untouched));
+      EXPECT_EQ(record.verdict, Verdict::pass) << trace << ": " << record.detail;
+    }
+  }
+}
+
 TEST(Walls, PidNamespace) {
   const Walls alone{
       .network = false, .seccomp = false, .rlimits = false, .cgroup = false, .poll = false};

@@ -3,9 +3,9 @@
     python zygote.py ROLE      ROLE: candidate | judge; fd 3 is the supervisor's socket
 
 The first process (the root) waits for slots to be opened. Each slot is a fork in namespaces of its own, which
-waits for programs; each program is a fork of the slot in a new pid and mount namespace, with a new tmpfs, the
-slot's second uid, its limits and its system call filter. Nothing here ever sees a program or a test before it
-has forked for it. Everything is single-threaded.
+waits for programs; each program is a fork of the slot in a new pid namespace, with an empty tmpfs, the slot's
+second uid, its limits and its system call filter. Nothing here ever sees a program or a test before it has forked
+for it. Everything is single-threaded.
 
 A judge's slot forks once for many programs: tests that are data or lone assertions leave nothing behind in the
 process that runs them. After any other test code, or when something went wrong, the next program gets a new one.
@@ -26,7 +26,8 @@ from os import _exit as leave  # a program may replace the one in os
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_NOSUID, MS_NODEV = 2, 4
+MS_NOSUID, MS_NODEV, MS_NOATIME = 2, 4, 1024
+MNT_DETACH = 2
 PR_SET_NAME = 15
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
@@ -126,8 +127,6 @@ def enter(settings, uid, cpu_s):
         uid = 0
     if settings.candidate:
         os.setpgid(0, 0)  # or kill(0, ...) would reach its neighbours, whose group it would share
-    if settings.candidate and walls["mount"]:
-        system_call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, settings.scratch % uid)
     if walls["rlimits"]:
         for limit, value in settings.rlimits(cpu_s).items():
             resource.setrlimit(limit, (value, value))
@@ -228,9 +227,40 @@ def map_user(settings):
         os.close(fd)
 
 
+class Scratch:
+    """The tmpfs in which a slot's programs work, one after the other. Where one of them has touched it, the next gets
+    another. A program cannot mount; with a mount namespace of its own for each, the kernel would spend more time on
+    taking that down than the program on all that it does."""
+
+    def __init__(self, settings):
+        uid = settings.uid if settings.mapped and settings.walls["uid"] else 0
+        self.options = settings.scratch % uid
+        self.as_mounted = None
+        if settings.walls["mount"]:
+            self.mount()
+
+    def mount(self):
+        system_call("mount", b"scratch", SCRATCH.encode(), b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOATIME, self.options)
+        self.as_mounted = self.state()
+
+    @staticmethod
+    def state():
+        """What no program can change and put back, but in the tick of the clock in which it was mounted."""
+        of, room = os.stat(SCRATCH), os.statvfs(SCRATCH)
+        return (of.st_mode, of.st_uid, of.st_gid, of.st_nlink, of.st_size, of.st_mtime_ns, of.st_ctime_ns,
+                room.f_bfree, room.f_ffree)
+
+    def renew(self):
+        """To be called when the last program and all its processes are gone."""
+        if self.as_mounted is None or self.state() == self.as_mounted:
+            return
+        system_call("umount2", SCRATCH.encode(), MNT_DETACH)
+        self.mount()
+
+
 def start(settings, message, fds):
     """Forks for one program; its pid."""
-    flags = CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWNS * settings.walls["mount"]
+    flags = CLONE_NEWPID * settings.walls["pid"]
     if not settings.mapped:
         flags |= CLONE_NEWUSER
     pid = clone(flags)
@@ -281,6 +311,7 @@ def judge_loop(settings, control):
 
 def program_loop(settings, control):
     """One program after the other."""
+    scratch = Scratch(settings)
     while True:
         message, fds = receive(control)
         if message is None:
@@ -293,6 +324,7 @@ def program_loop(settings, control):
         status, usage = attend(control, pid)
         send(control, ended=message["job"], status=status, cpu_s=usage.ru_utime + usage.ru_stime,
              rss_kb=usage.ru_maxrss)
+        scratch.renew()
 
 
 def open_slot(settings, control_fd, uid):
