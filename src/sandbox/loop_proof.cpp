@@ -26,7 +26,7 @@ namespace preimage::sandbox {
 #ifdef __x86_64__
 namespace {
 
-constexpr int kMostSteps = 12'300;  // finds every period of up to 4096 instructions
+constexpr int kMostSteps = 3'080;  // finds every period of up to 1024 instructions
 constexpr size_t kMostMemory = 64u << 20;
 
 struct Range {

@@ -8,7 +8,7 @@ namespace preimage::sandbox {
 // Follows a process of one thread instruction by instruction and looks for the state in which it
 // was before: the same registers, the same writable memory, and in between no system call, no look
 // at a clock and nothing else from outside. From there on it can only repeat itself. False where
-// that is not found within about a tenth of a second (the loop counts something, or is long), and
+// that is not found within a thousand instructions (the loop counts something, or is long), and
 // on other processors than x86-64. The process is stopped meanwhile and goes on afterwards. Needs
 // the right to trace it.
 bool comes_back(pid_t process);

@@ -40,19 +40,6 @@ struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-// The children of all threads of a process.
-std::vector<pid_t> children_of(pid_t pid) {
-  std::vector<pid_t> children;
-  const auto tasks = "/proc/" + std::to_string(pid) + "/task";
-  const std::unique_ptr<DIR, CloseFolder> folder(::opendir(tasks.c_str()));
-  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
-    if (entry->d_name[0] == '.') continue;
-    for (const long child : numbers_in(read_small(tasks + "/" + entry->d_name + "/children")))
-      children.push_back(static_cast<pid_t>(child));
-  }
-  return children;
-}
-
 template <class Visit>
 void visit_tree(pid_t root, const Visit& visit) {
   constexpr size_t kMost = 512;  // more than any slot may have
@@ -89,6 +76,18 @@ double cpu_seconds(pid_t pid) {
 }
 
 }  // namespace
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+  const std::unique_ptr<DIR, CloseFolder> folder(::opendir(tasks.c_str()));
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
+    if (entry->d_name[0] == '.') continue;
+    for (const long child : numbers_in(read_small(tasks + "/" + entry->d_name + "/children")))
+      children.push_back(static_cast<pid_t>(child));
+  }
+  return children;
+}
 
 int64_t resident_bytes(pid_t pid) {
   const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/statm"));

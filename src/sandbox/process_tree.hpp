@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace preimage::sandbox {
 
@@ -16,6 +17,9 @@ struct TreeUse {
 
 // `shared_bytes` are not counted for each process: a fresh fork has them resident too.
 TreeUse tree_use(pid_t root, int64_t shared_bytes);
+
+// The children of all threads of a process.
+std::vector<pid_t> children_of(pid_t pid);
 
 // Resident bytes of one process; 0 when it is gone.
 int64_t resident_bytes(pid_t pid);

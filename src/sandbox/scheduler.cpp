@@ -139,30 +139,34 @@ double Scheduler::cpu_limit_s(const Slot& slot) const {
 }
 
 // The time for which the program, its judge or this process, on whom it waits where its pipe is
-// full, was kept from computing by others on this host.
-double Scheduler::waited_s(const Slot& slot) const {
-  if (!options_.confirm_timeouts || slot.program() == 0) return 0;
+// full, was kept from computing by others on this host, or by a proof.
+double Scheduler::waited_s(Slot& slot, double now) const {
+  const double proof =
+      slot.watch.proof_s + (slot.watch.proof > 0 ? now - slot.watch.proof_begin_s : 0);
+  if (!options_.confirm_timeouts || slot.program() == 0) return proof;
   const double judge = run_delay_s(slot.judge()) - slot.watch.judge_waited_s;
-  return run_delay_s(slot.program()) + std::max(0.0, judge) + lag_s_ - slot.watch.lag_before_s;
+  return proof + run_delay_s(slot.program()) + std::max(0.0, judge) + lag_s_ -
+         slot.watch.lag_before_s;
 }
 
 // Of a single thread it is known what it waited for; of several it is not: one may have waited for
 // another that was kept from computing.
-void Scheduler::end_by_clock(Slot& slot, double wall) {
-  const double limit = options_.limits.wall_s;
-  if (wall <= limit || wall - waited_s(slot) <= limit) return;
+void Scheduler::end_by_clock(Slot& slot, double now) {
+  const double limit = options_.limits.wall_s, wall = now - slot.started_s();
+  if (wall <= limit || wall - waited_s(slot, now) <= limit) return;
   slot.watch.proved = slot.watch.threads == 1;
   slot.stop(Verdict::timeout, base::str("more than ", base::shortest(limit), " s by the clock"));
 }
 
 // Most loops without end come back to where they were; that is seen in a fraction of the time that
 // it takes to wait for their limit, twice.
-void Scheduler::look_for_loop(Slot& slot) {
+void Scheduler::look_for_loop(Slot& slot, double now) {
   auto& seen = slot.watch;
   if (!seen.proof_tried && seen.cpu_s > kProofCpuS && slot.program() > 0 &&
       proofs_ < options_.workers) {
     seen.proof_tried = true;
     seen.proof = start_proof(slot.program());
+    seen.proof_begin_s = now;
     proofs_ += seen.proof > 0;
   }
   if (seen.proof <= 0) return;
@@ -170,6 +174,7 @@ void Scheduler::look_for_loop(Slot& slot) {
   if (state.proof == Proof::open) return;
   seen.proof = 0;
   --proofs_;
+  seen.proof_s = now - seen.proof_begin_s;
   seen.proof_cost_s = state.cost_s;
   if (state.proof != Proof::found) return;
   seen.proved = true;
@@ -178,12 +183,12 @@ void Scheduler::look_for_loop(Slot& slot) {
 
 void Scheduler::watch(Slot& slot, double now) {
   const double wall = now - slot.started_s();
-  end_by_clock(slot, wall);
+  end_by_clock(slot, now);
   if (slot.watch.next_look_s == 0) slot.watch.next_look_s = slot.started_s() + kLookS;
   if (now < slot.watch.next_look_s) return;
   look_at(slot, now);
   auto& seen = slot.watch;
-  look_for_loop(slot);
+  look_for_loop(slot, now);
   const bool turn_over = wall > kTurnWallS || seen.cpu_s >= kTurnCpuS;
   if (slot.job().alone || !turn_over) return;
   if (!seen.background) --foreground_;

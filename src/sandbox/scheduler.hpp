@@ -45,12 +45,12 @@ class Scheduler {
   void start(Job job);
   Slot* idle_slot();
   void watch(Slot& slot, double now);
-  double waited_s(const Slot& slot) const;
-  void end_by_clock(Slot& slot, double wall);
+  double waited_s(Slot& slot, double now) const;
+  void end_by_clock(Slot& slot, double now);
   double cpu_limit_s(const Slot& slot) const;
   int look_at_all(double now);
   bool needs_second_run(const Job& job, const Run& run) const;
-  void look_for_loop(Slot& slot);
+  void look_for_loop(Slot& slot, double now);
   void look_at(Slot& slot, double now);
   void promote();
   void ended(Slot& slot);

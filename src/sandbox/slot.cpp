@@ -15,6 +15,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
+#include "process_tree.hpp"
 #include "protocol.hpp"
 
 namespace preimage::sandbox {
@@ -135,22 +136,38 @@ void Slot::start(Job job) {
   if (!sent) broken_ = true;
 }
 
-void Slot::kill(Side& side) {
-  if (!side.running) return;
-  if (&side == &candidate_) {
-    send_packet(side.control.get(), "{\"kill\": true}");
-  } else if (side.judge) {
-    judge_killed_ = ::syscall(SYS_pidfd_send_signal, side.judge.get(), SIGKILL, nullptr, 0) == 0 ||
-                    judge_killed_;
+pid_t Slot::program() {
+  if (program_ == 0 && candidate_.running) {
+    const auto children = children_of(candidate_.zygote);
+    if (!children.empty()) program_ = children.front();
   }
+  return program_;
+}
+
+void Slot::end_candidate() {
+  must_end_s_ = INFINITY;
+  if (!candidate_.running) return;
+  must_end_s_ = base::monotonic_seconds() + kGraceS;  // again, if it has not begun, or will not end
+  const pid_t pid = program();
+  const Descriptor process(pid ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1);
+  // Asked again: what has that number now may be another's process.
+  const auto children = children_of(candidate_.zygote);
+  if (!process || std::find(children.begin(), children.end(), pid) == children.end()) return;
+  ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+}
+
+void Slot::end_judge() {
+  if (!judge_.running || !judge_.judge) return;
+  judge_killed_ = ::syscall(SYS_pidfd_send_signal, judge_.judge.get(), SIGKILL, nullptr, 0) == 0 ||
+                  judge_killed_;
 }
 
 void Slot::stop(Verdict verdict, const std::string& detail) {
   if (!job_ || decided_ || stopped_) return;
   stopped_ = verdict;
   stop_detail_ = detail;
-  kill(candidate_);
-  kill(judge_);
+  end_candidate();
+  end_judge();
 }
 
 void Slot::hear(Side& side) {
@@ -162,16 +179,18 @@ void Slot::hear(Side& side) {
       options_.events->remove(side.control.get());
       broken_ = true;
       side.running = false;
-      kill(&side == &candidate_ ? judge_ : candidate_);
+      if (&side == &candidate_) {
+        end_judge();
+      } else {
+        end_candidate();
+      }
       break;
     }
     const auto message = Json::parse(packet.text);
-    if (message.contains("lives")) {
-      if (&side == &candidate_) program_ = packet.pid;
-    } else if (message.contains("judge")) {
+    if (message.contains("judge")) {
       side.judge = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, packet.pid, 0)));
       judge_pid_ = packet.pid;
-      if (stopped_) kill(side);  // it was to end before it began
+      if (stopped_) end_judge();  // it was to end before it began
     } else if (message.contains("died")) {
       hear_died(message.at("died"));
     } else if (message.contains("ended")) {
@@ -187,7 +206,7 @@ void Slot::hear_died(int status) {
   if (status == 0 && !judge_killed_) return;  // by itself, after it had ended its last run
   judge_killed_ = false;
   judge_.running = false;
-  kill(candidate_);
+  end_candidate();
 }
 
 void Slot::hear_ended(Side& side, const Json& message) {
@@ -205,9 +224,7 @@ void Slot::hear_ended(Side& side, const Json& message) {
 }
 
 void Slot::end_if_over(double now) {
-  if (now < must_end_s_ || !candidate_.running) return;
-  kill(candidate_);
-  must_end_s_ = INFINITY;
+  if (now >= must_end_s_) end_candidate();
 }
 
 void Slot::hear_output() {

@@ -67,8 +67,8 @@ class Slot {
   void end_if_over(double now);
   double must_end_s() const { return must_end_s_; }
 
-  // The program's process on the host, once it has lived for 20 ms; 0 before.
-  pid_t program() const { return program_; }
+  // The program's process on the host; 0 where none was forked yet, and between programs.
+  pid_t program();
   pid_t judge() const { return judge_pid_; }  // that judges it, on the host
   double started_s() const { return started_s_; }
   bool decided() const { return decided_; }
@@ -82,6 +82,8 @@ class Slot {
     bool promoted = false;    // and again like the others
     pid_t proof = 0;          // that looks for a loop without end
     bool proof_tried = false;
+    double proof_begin_s = 0;   // monotonic
+    double proof_s = 0;         // by the clock, once it has ended
     double proof_cost_s = 0;    // of its CPU time, which is no fault of the program's
     double judge_waited_s = 0;  // before this run, or less
     double lag_before_s = 0;    // the supervisor's own
@@ -95,7 +97,7 @@ class Slot {
   struct Side {
     Descriptor control;
     pid_t zygote = 0;
-    Descriptor judge;  // a pidfd of the process that judges; the program's is its zygote's to kill
+    Descriptor judge;  // a pidfd of the process that judges
     bool running = false;
   };
   void open(Side& side, const Zygote& zygote);
@@ -105,7 +107,8 @@ class Slot {
   void hear_died(int status);
   void hear_output();
   void hear_verdict();
-  void kill(Side& side);
+  void end_candidate();
+  void end_judge();
   void finish_when_over();
   Run conclude();
   Verdict verdict_of_death(std::string& detail) const;

@@ -61,7 +61,7 @@ TEST(LoopProof, LoopsThatComeBack) {
     while (true) asm volatile("");
   });
   expect_endless([] {
-    for (uint64_t i = 0;; i = (i + 1) % 100) counter = i;
+    for (uint64_t i = 0;; i = (i + 1) % 40) counter = i;
   });
   expect_endless([] {
     while (true) counter = counter ^ 1;

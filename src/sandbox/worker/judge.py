@@ -46,8 +46,9 @@ class Tests:
         # Names that are the program's, though there are builtins of the same name.
         self.reserved = {self.root(self.entry)} if self.entry else set()
         own = bound(parsed(job["setup"], "setup")) if job["setup"] else frozenset()
-        for tree in self.asserts:
-            self.reserved.update(shadowed(tree, own))
+        for tree, text in zip(self.asserts, job["assert_tests"]):
+            if not plainly_asks(tree, text, own):
+                self.reserved.update(shadowed(tree, own))
 
     @staticmethod
     def root(target):
@@ -159,6 +160,19 @@ def bound(tree):
     return names
 
 
+def plainly_asks(tree, text, own):
+    """assert f(...) ..., where f can only be the program's: what `shadowed` would find out, slowly."""
+    if not lone_assert(tree) or ":=" in text or "lambda" in text or "for" in text:
+        return False
+    node = tree.body[0].test
+    if type(node) is ast.Compare:
+        node = node.left
+    if type(node) is not ast.Call or type(node.func) is not ast.Name:
+        return False
+    name = node.func.id
+    return name not in own and name not in MODULES and not hasattr(builtins, name)
+
+
 def shadowed(tree, own):
     """A test that names nothing but builtins means the program's function of that name (MBPP 126: sum)."""
     nodes = list(ast.walk(tree))
@@ -181,6 +195,8 @@ def entry_target(text):
         if isinstance(node, ast.Call) and not node.args and not node.keywords:
             inner = target(node.func)
             return inner and ["new", inner]
+        return None
+    if not text:
         return None
     try:
         return target(ast.parse(text, mode="eval").body)

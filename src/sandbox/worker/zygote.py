@@ -17,7 +17,6 @@ import importlib.util
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import struct
@@ -31,22 +30,25 @@ MNT_DETACH = 2
 PR_SET_NAME = 15
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
+OWN, NO_CAPABILITIES = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0), bytes(24)  # of this process
 CONTROL = 3
 SCRATCH = "/tmp"
 NOBODY = 65534
 SUPERVISOR_GONE = 3  # exit code of a judge
 JUDGED_BY_ONE = 500  # programs, after which a judge is replaced in any case
-LIVES_LONG_MS = 20  # a program that is still there by then is shown to the supervisor, which watches it
 
-# What programs like to import: warm, it costs them nothing. Each module costs every fork a little.
+# What programs like to import: warm, it costs them nothing. Each module, and above all each shared library, costs
+# every fork a little.
 IMPORTS = {
-    "candidate": "array bisect cmath collections copy functools heapq itertools math operator random re string sys time "
-                 "typing",
+    "candidate": "bisect collections copy functools heapq itertools math operator random re string sys time typing",
     "judge": "ast bisect cmath collections copy functools heapq itertools json math operator random re reprlib string sys "
              "time typing",
 }
 
 libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: the interpreter's lock stays held over a clone
+CLONE = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+FEW_DESCRIPTORS = socket.CMSG_SPACE(8 * 4)
+scan_json = json.JSONDecoder().scan_once
 
 
 def system_call(name, *arguments):
@@ -60,8 +62,7 @@ def system_call(name, *arguments):
 def clone(flags):
     """os.fork() into new namespaces: 0 in the child."""
     ctypes.pythonapi.PyOS_BeforeFork()
-    number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
-    pid = libc.syscall(number, flags | signal.SIGCHLD, 0, 0, 0, 0)
+    pid = libc.syscall(CLONE, flags | signal.SIGCHLD, 0, 0, 0, 0)
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
         return 0
@@ -74,8 +75,9 @@ def clone(flags):
 
 def receive(control):
     """(message, file descriptors) from the supervisor; (None, []) when it is gone."""
-    message, fds, _, _ = socket.recv_fds(control, 1 << 16, 8)
-    return (json.loads(message) if message else None), fds
+    message, ancillary, _, _ = control.recvmsg(1 << 16, FEW_DESCRIPTORS)
+    fds = [fd for _, _, content in ancillary for fd, in struct.iter_unpack("i", content)]
+    return (scan_json(message.decode(), 0)[0] if message else None), fds
 
 
 def send(control, **content):
@@ -101,21 +103,20 @@ class Settings:
         self.file = message["file_mb"] << 20
         self.scratch = message["scratch"].encode()  # options of the tmpfs
         self.processes_fd = None  # the host's /proc, where a program maps its own user
+        self.rlimits = self.limits()
 
     def kept(self):
         """Descriptors of a slot besides its socket."""
         return [] if self.processes_fd is None else [self.processes_fd]
 
-    def rlimits(self, cpu_s):
-        """RLIMIT_CPU counts whole seconds of one process: the supervisor is exact, this one is there if it is not."""
-        limits = {resource.RLIMIT_AS: self.memory, resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_FSIZE: self.file,
-                  resource.RLIMIT_NOFILE: 64, resource.RLIMIT_CORE: 0, resource.RLIMIT_STACK: 8 << 20,
-                  resource.RLIMIT_MEMLOCK: 0, resource.RLIMIT_MSGQUEUE: 0, resource.RLIMIT_SIGPENDING: 256}
+    def limits(self):
+        """All but RLIMIT_CPU."""
+        limits = [(resource.RLIMIT_AS, self.memory), (resource.RLIMIT_FSIZE, self.file), (resource.RLIMIT_NOFILE, 64),
+                  (resource.RLIMIT_CORE, 0), (resource.RLIMIT_STACK, 8 << 20), (resource.RLIMIT_MEMLOCK, 0),
+                  (resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 256)]
         if self.candidate:
-            limits[resource.RLIMIT_NPROC] = self.processes
-        else:
-            del limits[resource.RLIMIT_CPU]  # it serves many programs; the supervisor ends it by the clock
-        return limits
+            limits.append((resource.RLIMIT_NPROC, self.processes))
+        return [(limit, (value, value)) for limit, value in limits]
 
 
 def enter(settings, uid, cpu_s):
@@ -128,14 +129,17 @@ def enter(settings, uid, cpu_s):
     if settings.candidate:
         os.setpgid(0, 0)  # or kill(0, ...) would reach its neighbours, whose group it would share
     if walls["rlimits"]:
-        for limit, value in settings.rlimits(cpu_s).items():
-            resource.setrlimit(limit, (value, value))
+        for limit, value in settings.rlimits:
+            resource.setrlimit(limit, value)
+        if settings.candidate:
+            # Counts whole seconds of one process: the supervisor is exact, this is there if it is not. It ends a judge,
+            # which serves many programs, by the clock.
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     if settings.mapped:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    header = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0)
-    system_call("capset", header, bytes(24))
+    system_call("capset", OWN, NO_CAPABILITIES)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     system_call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(SCRATCH)
@@ -162,7 +166,7 @@ def move_descriptors(fds):
 
 
 def read_job(fd):
-    return json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+    return scan_json(os.pread(fd, os.fstat(fd).st_size, 0).decode(), 0)[0]
 
 
 def run_candidate(settings, message, fds):
@@ -258,40 +262,14 @@ class Scratch:
         self.mount()
 
 
-def start(settings, message, fds):
+def start(settings, flags, message, fds):
     """Forks for one program; its pid."""
-    flags = CLONE_NEWPID * settings.walls["pid"]
-    if not settings.mapped:
-        flags |= CLONE_NEWUSER
     pid = clone(flags)
     if pid == 0:
         if flags & CLONE_NEWUSER:
             map_user(settings)
         run(settings, message, fds)
     return pid
-
-
-def attend(control, pid):
-    """Until the process has ended: its wait status and resource usage."""
-    pidfd = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    poll.register(control, select.POLLIN)
-    shown = False
-    while True:
-        ready = dict(poll.poll(None if shown else LIVES_LONG_MS))
-        if pidfd in ready:
-            break
-        if control.fileno() in ready:
-            if receive(control)[0] is None:
-                leave(0)  # the supervisor is gone, and this is the init of everything below
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        elif not shown:
-            send_pid(control, pid)
-            shown = True
-    os.close(pidfd)
-    _, status, usage = os.wait4(pid, 0)
-    return status, usage
 
 
 def judge_loop(settings, control):
@@ -310,18 +288,18 @@ def judge_loop(settings, control):
 
 
 def program_loop(settings, control):
-    """One program after the other."""
+    """One program after the other. Each page that is touched here while a program runs is copied for it: the supervisor
+    watches the program and ends it, and here is as little as can be."""
+    flags = CLONE_NEWPID * settings.walls["pid"] | CLONE_NEWUSER * (not settings.mapped)
     scratch = Scratch(settings)
     while True:
         message, fds = receive(control)
         if message is None:
             leave(0)
-        if "job" not in message:
-            continue  # a kill that came when the program had just ended
-        pid = start(settings, message, fds)
+        pid = start(settings, flags, message, fds)
         for fd in fds:
             os.close(fd)
-        status, usage = attend(control, pid)
+        _, status, usage = os.wait4(pid, 0)
         send(control, ended=message["job"], status=status, cpu_s=usage.ru_utime + usage.ru_stime,
              rss_kb=usage.ru_maxrss)
         scratch.renew()
