@@ -14,6 +14,7 @@
 #include <ATen/ATen.h>
 
 #include "cuda_biased_attention.hpp"
+#include "tensor_cores.cuh"
 
 namespace preimage::nn {
 namespace {
@@ -123,20 +124,6 @@ __global__ void biased_kernel(Arguments<float> a) {
 constexpr int kTile = 16;  // queries of a warp
 constexpr int kTensorWarps = kQueries / kTile;
 
-__device__ inline uint32_t pack(float low, float high) {
-  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
-  return reinterpret_cast<const uint32_t&>(both);
-}
-
-__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                    uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
 // A row's chunks of 16 bytes are permuted by its number, so that eight rows of one chunk lie in
 // different banks.
 template <int HEAD_DIM>
@@ -144,19 +131,6 @@ __device__ inline uint32_t place(int row, int chunk) {
   constexpr int kMask = HEAD_DIM / 8 - 1;  // 32 features: two rows share 128 bytes
   const int turn = HEAD_DIM == 32 ? row / 2 : row;
   return static_cast<uint32_t>(row * HEAD_DIM * 2 + (chunk ^ (turn & kMask)) * 16);
-}
-
-__device__ inline void load_matrices(uint32_t (&out)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address)
-               : "memory");
-}
-__device__ inline void load_transposed(uint32_t (&out)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address)
-               : "memory");
 }
 
 // 32 rows of one head; those from `count` on become zeros.
@@ -283,9 +257,6 @@ __global__ void __launch_bounds__(kTensorWarps* kWarp) tensor_kernel(Arguments<b
   }
   TileState<HEAD_DIM> state;
   const int last = a.causal ? start + base + rows : count;  // keys that any of the rows sees
-  const auto shared = [](const void* p) {
-    return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-  };
   for (int block = 0; block < last; block += kWarp) {
     __syncthreads();
     const int64_t row = begin + block;
@@ -293,7 +264,8 @@ __global__ void __launch_bounds__(kTensorWarps* kWarp) tensor_kernel(Arguments<b
     load_rows<HEAD_DIM>(a.v + row * a.v_row + head * HEAD_DIM, a.v_row, count - block, values);
     __syncthreads();
     if (works)
-      take_keys<HEAD_DIM>(a, block, position, seen, q, shared(keys), shared(values), state);
+      take_keys<HEAD_DIM>(a, block, position, seen, q, shared_address(keys), shared_address(values),
+                          state);
   }
 #pragma unroll
   for (int half = 0; half < 2; ++half) {

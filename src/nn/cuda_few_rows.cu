@@ -10,6 +10,7 @@
 #include <c10/cuda/CUDAException.h>
 
 #include "cuda_few_rows.hpp"
+#include "tensor_cores.cuh"
 
 namespace preimage::nn {
 namespace {
@@ -31,10 +32,6 @@ struct Arguments {
   int rows, columns, depth;
 };
 
-__device__ inline uint32_t shared_address(const void* p) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
-
 // Chunks of a row are permuted by the row's number, so that eight rows of one chunk lie in
 // different banks.
 __device__ inline uint32_t place(int row, int chunk) {
@@ -45,21 +42,6 @@ __device__ inline void copy_chunk(uint32_t to, const void* from, bool there) {
   const int bytes = there ? 16 : 0;  // the rest becomes zeros
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
                "r"(bytes));
-}
-
-__device__ inline void load_matrices(uint32_t (&out)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address));
-}
-
-__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                    uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 // ROWS (a multiple of 16) of x and COLUMNS of the matrix in one block. The matrix' columns are the

@@ -12,6 +12,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/nn/decode_attention.hpp"
+#include "tensor_cores.cuh"
 
 namespace preimage::nn {
 namespace {
@@ -33,20 +34,6 @@ struct DecodeArguments {
   int width, query_heads, kv_heads, group, tiles, window, chunks;
   float scale;
 };
-
-__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                    uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ inline uint32_t pack(float low, float high) {
-  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
-  return reinterpret_cast<const uint32_t&>(both);
-}
 
 // An 8 x 8 matrix of 16-bit numbers, two of a row in each thread, transposed.
 __device__ inline uint32_t transposed(uint32_t x) {
@@ -123,17 +110,6 @@ __device__ void copy_rows(uint32_t to, const __nv_bfloat16* from, int row_size, 
         "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to + place<SIZE>(row, chunk)),
         "l"(from + row * row_size + chunk * 8), "r"(bytes));
   }
-}
-
-__device__ inline void load_matrices(uint32_t (&out)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address));
-}
-__device__ inline void load_transposed(uint32_t (&out)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(address));
 }
 
 // Of head g the dims 16 t + 2 c (+ 1, + 8, + 9).
@@ -298,8 +274,7 @@ __global__ void __launch_bounds__(kWarps * 32) decode_kernel(DecodeArguments a) 
   int i = max(0, (low / kPage - first_page + kWarps - 1) / kWarps);
   const int last = (stop - 1) / kPage;
   const int pages = last < first_page ? 0 : (last - first_page) / kWarps + 1;
-  const uint32_t ring = static_cast<uint32_t>(__cvta_generic_to_shared(rings)) +
-                        static_cast<uint32_t>(warp * R::kWarpBytes);
+  const uint32_t ring = shared_address(rings) + static_cast<uint32_t>(warp * R::kWarpBytes);
   const auto first_key = [&](int page) { return (first_page + page * kWarps) * kPage; };
   const auto start_page = [&](int page) {
     if (page < pages) {

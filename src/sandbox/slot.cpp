@@ -206,6 +206,7 @@ void Slot::hear_died(int status) {
   if (status == 0 && !judge_killed_) return;  // by itself, after it had ended its last run
   judge_killed_ = false;
   judge_.running = false;
+  judge_status_ = status;
   end_candidate();
 }
 
@@ -326,6 +327,10 @@ Run Slot::conclude() {
     run.detail = said.detail;
     run.retry = said.retry;
     if (said.gone) run.verdict = verdict_of_death(run.detail);
+    if (said_.empty() && judge_status_ < 0)
+      run.detail += base::str(": signal ", -judge_status_);
+    else if (said_.empty())
+      run.detail += base::str(": exit code ", judge_status_);
   }
   const auto limit = static_cast<double>(options_.limits->memory_mb);
   const bool failed = run.verdict == Verdict::error || run.verdict == Verdict::wrong ||
@@ -359,7 +364,7 @@ void Slot::close_run() {
   stopped_.reset();
   for (auto* text : {&stop_detail_, &said_, &tail_, &marker_window_}) text->clear();
   written_ = 0;
-  status_ = 0;
+  status_ = judge_status_ = 0;
   if (oom_seen_) oom_kills_ = cgroup_->oom_kills();
   oom_seen_ = false;
   cpu_s_ = rss_mb_ = wall_s_ = 0;

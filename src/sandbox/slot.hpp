@@ -133,7 +133,8 @@ class Slot {
   std::string marker_window_;
   bool marker_seen_ = false;
   int64_t written_ = 0;
-  int status_ = 0;  // wait status of the program
+  int status_ = 0;        // wait status of the program
+  int judge_status_ = 0;  // its exit code, or minus the signal
   double cpu_s_ = 0, rss_mb_ = 0, wall_s_ = 0;
   int64_t oom_kills_ = 0;  // of the cgroup before the run
   bool oom_seen_ = false;
