@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Two-rank efficiency of dcm on two GPUs of one host: the time of one stage of equal pairs on one
-# rank and on two. Usage: bench/dcm_two_gpus.sh PREIMAGE WORK_FOLDER; python3 with transformers makes
-# a checkpoint of the shape of Qwen2.5-1.5B with random weights there, beside pocket-lm's tokenizer.
+# rank and on two. Usage: bench/dcm_two_gpus.sh PREIMAGE WORK_FOLDER [BATCH_TOKENS]; python3 with
+# transformers makes a checkpoint of the shape of Qwen2.5-1.5B with random weights there, beside pocket-lm's tokenizer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-preimage=$1 work=$2
+preimage=$1 work=$2 batch_tokens=${3:-4096}
 . scripts/env.sh
 mkdir -p "$work"
 
@@ -28,6 +28,7 @@ cat > "$work/job.json" <<JSON
   "data": {"kind": "squad", "path": "$PWD/jobs/data/squad_sample.json", "count": 128, "seed": 42,
            "one_per_group": false},
   "stages": ["joint"], "k": 32, "restarts": 1, "stop": "none", "curve_every": 50,
+  "batch_tokens": $batch_tokens,
   "schedule": {"kind": "cosine", "lr": 0.01, "steps": 200}, "baseline_draws": 1,
   "gates": {"mode": "record", "g2_pairs": 2, "g3_pairs": 3},
   "templates": {"answer_from_question": "Question: {question}\nAnswer: ",
