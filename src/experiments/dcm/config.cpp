@@ -154,7 +154,8 @@ void DcmConfig::method_fields(base::Fields& f) {
          .max = 1});
   report_fields(f);
   f.add("batch_tokens", batch_tokens,
-        {.help = "positions put through the model at once by one worker",
+        {.help = "positions put through the model at once by one worker, at most; fewer on the CPU "
+                 "and where a GPU has no room for them",
          .unit = "tokens",
          .min = 1,
          .max = 1e9,

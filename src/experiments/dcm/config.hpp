@@ -81,7 +81,7 @@ struct DcmConfig {
   int64_t decode_extra_tokens = 16;
   std::string text_encoder;
   int64_t curve_every = 1;
-  int64_t batch_tokens = 4096;
+  int64_t batch_tokens = 8192;
   int64_t compact_every = 25;
 
   // The group "dcm" of a job, with its groups "model", "data", "schedule", "adam", "gates", ...

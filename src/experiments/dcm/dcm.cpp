@@ -102,17 +102,12 @@ run::Estimate Dcm::estimate() {
     }
   }
   if (config_.has_stage("paraphrase")) add_stage(count, config_.k, restarts);
-  // Saved per position and layer with frozen weights: two norm inputs, q k v, attention output,
-  // gate, up and their product; then logits of one chunk.
-  const double element = config_.model.dtype == "bfloat16" ? 2 : 4;
-  const double per_position = static_cast<double>(
-      model.layers *
-      (4 * model.hidden_size + (model.query_heads + 2 * model.kv_heads) * model.head_dim * 2 +
-       3 * model.intermediate_size));
   // Large models run on a GPU, and in bfloat16; the CPU also keeps its kernels' copies.
-  const at::Device device = config_.model.dtype == "bfloat16" ? at::kCUDA : at::kCPU;
-  out.bytes_per_worker = lm::weight_bytes(model, load_options(config_.model, device)) +
-                         element * per_position * static_cast<double>(config_.batch_tokens);
+  const auto dtype = config_.model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  const at::Device device = dtype == at::kBFloat16 ? at::kCUDA : at::kCPU;
+  out.bytes_per_worker =
+      lm::weight_bytes(model, load_options(config_.model, device)) +
+      bytes_per_position(model, dtype) * static_cast<double>(config_.batch_tokens);
   out.notes = config_.notes();
   if (config_.restart_policy == "failures")
     out.notes.push_back("one restart for each unit is counted; failed ones add up to " +

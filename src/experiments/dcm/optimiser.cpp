@@ -15,6 +15,12 @@
 
 namespace preimage::dcm {
 
+double bytes_per_position(const lm::ModelConfig& model, at::ScalarType dtype) {
+  const int64_t turned = (model.query_heads + 2 * model.kv_heads) * model.head_dim * 2;
+  const int64_t numbers = 4 * model.hidden_size + turned + 3 * model.intermediate_size;
+  return static_cast<double>(model.layers * numbers) * static_cast<double>(c10::elementSize(dtype));
+}
+
 double Evaluation::total() const {
   double sum = 0;
   for (const auto& side : sides) sum += side.loss;

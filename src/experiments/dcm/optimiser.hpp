@@ -21,6 +21,11 @@ namespace preimage::dcm {
 
 inline constexpr int kQuestion = 0, kAnswer = 1;
 
+// What a step keeps for each position until its backward pass, the weights being frozen: of each
+// layer two norms' inputs, queries, keys and values before and after their rotation, the
+// attention's output, gate, up and their product.
+double bytes_per_position(const lm::ModelConfig& model, at::ScalarType dtype);
+
 // One text to be predicted behind (mode, c), and its share of the side's loss.
 struct Target {
   std::vector<int64_t> ids;  // EOS included where it is appended

@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include "preimage/base/error.hpp"
+#include "preimage/nn/device_memory.hpp"
 #include "unit_output.hpp"
 
 namespace preimage::dcm {
@@ -27,8 +28,12 @@ constexpr int64_t kFullThread = 24;
 
 int64_t full_batch(const Setup& setup) {
   const int64_t most = setup.config.batch_tokens;
-  return setup.model->device().is_cpu() ? std::min(most, kFullThread * at::get_num_threads())
-                                        : most;
+  if (setup.model->device().is_cpu()) return std::min(most, kFullThread * at::get_num_threads());
+  constexpr double kShare =
+      0.7;  // of free memory; the rest is for logits and for what comes and goes
+  const double room = kShare * nn::free_bytes(setup.model->device()) /
+                      bytes_per_position(setup.model->config(), setup.model->dtype());
+  return std::clamp(static_cast<int64_t>(room), int64_t{1}, most);
 }
 
 // The original target and, in stage paraphrase, its paraphrases: w0 on the original, the rest

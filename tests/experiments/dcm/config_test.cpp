@@ -52,7 +52,7 @@ TEST(DcmConfig, DefaultsAreThePlans) {
         "spot_cases": 5},
       "k_sweep": [4, 8, 16, 32, 64, 128], "k_sweep_pairs": 0, "k_sweep_reference": 32,
       "k_sweep_margin": 0.05, "paraphrases": "", "paraphrase_weight": 0.5,
-      "decode_extra_tokens": 16, "text_encoder": "", "curve_every": 1, "batch_tokens": 4096,
+      "decode_extra_tokens": 16, "text_encoder": "", "curve_every": 1, "batch_tokens": 8192,
       "compact_every": 25})",
                                          "expected");
   EXPECT_EQ(all, expected) << base::Json::diff(expected, all).dump(2);
