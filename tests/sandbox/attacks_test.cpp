@@ -146,6 +146,42 @@ TEST_F(Attacks, TheNextProgramInTheSlotAndANeighbourAreUnharmed) {
   }
 }
 
+pid_t descendant_named(pid_t root, const std::string& name) {
+  for (const pid_t pid : descendants(root)) {
+    std::string found;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm") >> std::ws, found);
+    if (found == name) return pid;
+  }
+  return 0;
+}
+
+// A judge that was asked, but began only when its run had been ended, harms no other run.
+TEST_F(Attacks, AJudgeThatComesLateSpoilsNoOtherProgram) {
+  auto single = options();
+  single.workers = 1;
+  single.slots = 1;
+  single.confirm_timeouts = false;
+  Opened opened(single);
+  const auto ok = request("def f(x): return x + 1\n");
+  EXPECT_EQ(opened.judge(ok).verdict, Verdict::pass);
+  const pid_t judges = descendant_named(opened.supervisor.pid(), "judge-slot");
+  ASSERT_GT(judges, 0);
+  // Nobody takes the place of the judge of the first, which ends with it, until the second is over.
+  ::kill(judges, SIGSTOP);
+  EXPECT_EQ(opened.judge(request("import os\nos._exit(0)\n")).verdict, Verdict::no_verdict);
+  const auto ticket = opened.pool.submit(request("x = 0\nwhile True: x += 1\n"));
+  ::usleep(2'000'000);  // its CPU time is up by then
+  ::kill(judges, SIGCONT);
+  const auto ended = opened.pool.next().value();
+  EXPECT_EQ(ended.ticket, ticket);
+  EXPECT_EQ(ended.verdict, Verdict::timeout) << ended.detail;
+  for (int i = 0; i < 4; ++i) {
+    const auto record = opened.judge(ok);
+    EXPECT_EQ(record.verdict, Verdict::pass) << record.detail;
+    EXPECT_EQ(record.runs, 1);
+  }
+}
+
 TEST_F(Attacks, KillingTheClientEndsEverything) {
   std::vector<pid_t> below;
   {

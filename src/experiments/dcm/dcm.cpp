@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include "optimiser.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/run/context.hpp"
 #include "search.hpp"

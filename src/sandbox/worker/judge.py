@@ -279,5 +279,8 @@ def judge(job, requests, replies, verdicts):
     verdict, detail = verdict_of(job, channel)
     if verdict == "WRONG" and channel.last is not None and "found" not in detail:
         detail += f"; the last result was {shown(channel.last[0])}"
-    os.write(verdicts, codec.json_text([verdict, codec.utf8_text(detail[:1000])]))
+    try:
+        os.write(verdicts, codec.json_text([verdict, codec.utf8_text(detail[:1000])]))
+    except BrokenPipeError:
+        return False  # the supervisor has ended this run without us
     return channel.clean and verdict in TRACELESS
