@@ -56,7 +56,7 @@ std::vector<Leak> find_leaks(const std::vector<ProgramProblem>& problems, double
     for (size_t j = i + 1; j < problems.size(); ++j) {
       if (problems[i].split == problems[j].split) continue;
       // |A and B| / |A or B| is at most the quotient of their sizes: most pairs end here.
-      const auto [low, high] = std::minmax(grams[i].size(), grams[j].size());
+      const auto [low, high] = std::minmax({grams[i].size(), grams[j].size()});
       if (static_cast<double>(low) < limit * static_cast<double>(high)) continue;
       const double index = jaccard(grams[i], grams[j]);
       if (index > limit) out.push_back({i, j, index});
