@@ -42,7 +42,8 @@ void read_record(const base::JsonNode& record, Collector& out) {
   example.id = id.json().dump();  // beyond 2^53, so never through a double
   example.group = record.string_or("document_url", "");
   example.question = record.at("question_text").string();
-  const auto& text = record.at("document_text").string();
+  const auto document = record.at("document_text");
+  const auto& text = document.string();
   const auto tokens = tokens_of(text);
   const auto annotations = record.at("annotations");
   for (size_t a = 0; a < annotations.size(); ++a) {

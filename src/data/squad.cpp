@@ -37,7 +37,7 @@ void read_question(const base::JsonNode& node, const std::string& title,
   for (size_t i = 0; i < answers.size(); ++i) {
     const auto answer = answers.at(i);
     check_answer(answer, points, example.id);
-    const auto& text = answer.at("text").string();
+    const std::string text = answer.at("text").string();
     if (i == 0) {
       example.answer = text;
     } else if (text != example.answer) {
@@ -55,7 +55,7 @@ Dataset read_squad(const DatasetOptions& options) {
   const auto articles = base::JsonNode(document, options.path.string()).at("data");
   Collector out;
   for (size_t a = 0; a < articles.size(); ++a) {
-    const auto& title = articles.at(a).at("title").string();
+    const std::string title = articles.at(a).at("title").string();
     const auto paragraphs = articles.at(a).at("paragraphs");
     for (size_t p = 0; p < paragraphs.size(); ++p) {
       const auto context = base::decode_utf8(paragraphs.at(p).at("context").string());

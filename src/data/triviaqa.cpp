@@ -33,7 +33,7 @@ Dataset read_triviaqa(const DatasetOptions& options) {
     example.answer = answer->at("Value").string();
     const auto aliases = answer->at("Aliases");
     for (size_t k = 0; k < aliases.size(); ++k) {
-      const auto& alias = aliases.at(k).string();
+      const std::string alias = aliases.at(k).string();
       if (alias != example.answer) example.aliases.push_back(alias);
     }
     out.add(std::move(example), datum.place());
