@@ -51,7 +51,7 @@ TEST_F(Corrections, OfTheLoopInTransformersInAnyCompany) {
       if (id > 1) words.push_back(id);
     }
     EXPECT_EQ(words, truth[i]["ids"].get<Ids>()) << i;
-    EXPECT_EQ(alone.text, truth[i]["text"]) << i;
+    EXPECT_EQ(alone.text, truth[i]["text"].get<std::string>()) << i;
     EXPECT_NEAR(alone.cosine, truth[i]["cosine"].get<double>(), 1e-5) << i;
   }
 }
