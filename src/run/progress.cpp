@@ -51,8 +51,13 @@ std::string Progress::line(const ProgressCounts& counts, double rate, const std:
   return out.str();
 }
 
-void Progress::start_wave(const ProgressCounts& counts) {
+// Also at a training's steps between two waves, which have a count of their own.
+void Progress::follow(const ProgressCounts& counts) {
+  const bool same = counts.wave == wave_ && counts.total == total_ && counts.done >= done_;
+  done_ = counts.done;
+  if (same) return;
   wave_ = counts.wave;
+  total_ = counts.total;
   first_done_ = counts.done;
   wave_start_s_ = base::monotonic_seconds();
   if (!live_ && last_draw_s_ == 0) last_draw_s_ = wave_start_s_;
@@ -65,7 +70,7 @@ double Progress::rate(const ProgressCounts& counts) const {
 
 void Progress::update(const ProgressCounts& counts) {
   if (!shown_) return;
-  if (counts.wave != wave_) start_wave(counts);
+  follow(counts);
   const double now = base::monotonic_seconds();
   if (now - last_draw_s_ < (live_ ? kLiveInterval_s : kLogInterval_s)) return;
   last_draw_s_ = now;
@@ -77,7 +82,7 @@ void Progress::update(const ProgressCounts& counts) {
 
 void Progress::wave_done(const ProgressCounts& counts) {
   if (!shown_) return;
-  if (counts.wave != wave_) start_wave(counts);
+  follow(counts);
   const auto text = line(counts, rate(counts), note_);
   if (live_) {
     put("\r\x1b[K" + text);

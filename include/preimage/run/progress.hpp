@@ -34,7 +34,7 @@ class Progress {
   static std::string line(const ProgressCounts& counts, double rate, const std::string& note);
 
  private:
-  void start_wave(const ProgressCounts& counts);
+  void follow(const ProgressCounts& counts);
   double rate(const ProgressCounts& counts) const;
 
   base::Log log_;
@@ -42,7 +42,8 @@ class Progress {
   bool live_;
   bool drawn_ = false;
   int64_t wave_ = -1;
-  int64_t first_done_ = 0;  // of this wave, when it began here
+  int64_t total_ = 0, done_ = 0;  // as last shown
+  int64_t first_done_ = 0;        // of this wave, when it began here
   double wave_start_s_ = 0;
   double last_draw_s_ = 0;
   std::string note_;
