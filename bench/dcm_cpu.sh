@@ -15,7 +15,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for _ in 1 2 3; do
   "$build/dcm_cpu_bench" jobs/models/pocket-lm "$threads" | tee -a "$log"
-  "$python" bench/dcm_peer.py jobs/models/pocket-lm "$threads" 2>/dev/null | tee -a "$log"
+  "$python" bench/peers/dcm_peer.py jobs/models/pocket-lm "$threads" 2>/dev/null | tee -a "$log"
 done
 "$python" - "$log" <<'PYTHON'
 import json, statistics, sys

@@ -19,8 +19,8 @@ dtype=float32
 [[ $device == cpu ]] || dtype=bfloat16
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$python" "$here/embed_peer.py" make "$folder" ${small[@]+"${small[@]}"} 2>/dev/null
+"$python" "$here/peers/embed_peer.py" make "$folder" ${small[@]+"${small[@]}"} 2>/dev/null
 # Ours, theirs, ours: what changes between the first and the third line is the machine.
 "${bench[@]}" "$folder" "$sentences" 32 "$dtype" "$device"
-"$python" "$here/embed_peer.py" run "$folder" "$sentences" 32 "$dtype" "$device" 2>/dev/null
+"$python" "$here/peers/embed_peer.py" run "$folder" "$sentences" 32 "$dtype" "$device" 2>/dev/null
 "${bench[@]}" "$folder" "$sentences" 32 "$dtype" "$device"

@@ -1,6 +1,6 @@
 // Sentences a second of an encoder with mean pooling, from ids in memory to vectors in memory:
 // embed_bench FOLDER [sentences] [tokens] [float32|bfloat16] [cpu|cuda]. The ids are those of
-// bench/embed_peer.py. Prints one JSON line; the time is the median of three runs after one.
+// bench/peers/embed_peer.py. Prints one JSON line; the time is the median of three runs after one.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -11,8 +11,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "preimage/lm/encoder.hpp"
-#include "preimage/lm/sentence_pipeline.hpp"
+#include "preimage/lm/encoder/encoder.hpp"
+#include "preimage/lm/encoder/sentence_pipeline.hpp"
 
 namespace {
 

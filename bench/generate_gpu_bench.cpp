@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "lm/engine.hpp"
+#include "lm/generate/engine.hpp"
 #include "preimage/base/random.hpp"
 
 namespace preimage::bench {

@@ -7,7 +7,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/checkpoint/checkpoint.hpp"
 #include "preimage/lm/model.hpp"
 
 int main(int argc, char** argv) {

@@ -19,8 +19,8 @@ dtype=float32
 [[ $device == cpu ]] || dtype=bfloat16
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$python" "$here/vec2text_peer.py" make "$folder" ${small[@]+"${small[@]}"} 2>/dev/null
+"$python" "$here/peers/vec2text_peer.py" make "$folder" ${small[@]+"${small[@]}"} 2>/dev/null
 # Ours, theirs, ours: what changes between the first and the third line is the machine.
 "${bench[@]}" "$folder" "$count" 32 "$dtype" "$device"
-"$python" "$here/vec2text_peer.py" run "$folder" "$count" 32 "$dtype" "$device" "$count" 2>/dev/null
+"$python" "$here/peers/vec2text_peer.py" run "$folder" "$count" 32 "$dtype" "$device" "$count" 2>/dev/null
 "${bench[@]}" "$folder" "$count" 32 "$dtype" "$device"

@@ -1,6 +1,6 @@
 // Beam search with an inversion model of vec2text's published shape on random weights:
 // vec2text_bench FOLDER [embeddings] [new tokens] [float32|bfloat16] [cpu|cuda] [rows]. FOLDER is
-// that of bench/vec2text_peer.py. Eight beams, fixed length. Prints one JSON line; the time is the
+// that of bench/peers/vec2text_peer.py. Eight beams, fixed length. Prints one JSON line; the time is the
 // smaller of two runs after one.
 #include <algorithm>
 #include <chrono>
@@ -12,9 +12,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "preimage/lm/beam_search.hpp"
-#include "preimage/lm/safetensors.hpp"
-#include "preimage/lm/vec2text.hpp"
+#include "preimage/lm/generate/beam_search.hpp"
+#include "preimage/lm/checkpoint/safetensors.hpp"
+#include "preimage/lm/t5/vec2text.hpp"
 
 namespace {
 

@@ -2,7 +2,7 @@
 //
 //   verifier_bench [--cuda] [--layers 12] [--hidden 512] [--steps 30] [--groups 16] [--shards 1]
 //
-// bench/verifier_peer.py times a PyTorch implementation on the same lengths.
+// bench/peers/verifier_peer.py times a PyTorch implementation on the same lengths.
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "experiments/verifier/training.hpp"
+#include "experiments/verifier/arms/training.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::verifier {

@@ -1,5 +1,5 @@
-# preimage_room(NAME LINKS ...): one static library for src/NAME/*.cpp, one test executable for each
-# tests/NAME/*_test.cpp. A foreign library is linked (and so its headers are visible) only where a room
+# preimage_room(NAME LINKS ...): one static library for the *.cpp below src/NAME, one test executable for each
+# *_test.cpp below tests/NAME. A foreign library is linked (and so its headers are visible) only where a room
 # names it, or a room below it; tests/laws checks that its headers stay in their room.
 
 find_package(Threads REQUIRED)
@@ -113,7 +113,7 @@ function(preimage_target_name out name)
   set(${out} "preimage_${flat}" PARENT_SCOPE)
 endfunction()
 
-# Units named cpu_kernels_ISA.cpp are compiled for that instruction set and chosen at run time. Without
+# Units named cpu/kernels_ISA.cpp are compiled for that instruction set and chosen at run time. Without
 # contraction the compiler cannot make a fused multiply-add where another table has none;
 # the intrinsics' headers of g++ 12 trip -Wuninitialized.
 function(preimage_kernel_flags room)
@@ -121,7 +121,7 @@ function(preimage_kernel_flags room)
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mavx2 -mfma)
   foreach(isa scalar avx2 avx512)
-    set(unit "${CMAKE_SOURCE_DIR}/src/${room}/cpu_kernels_${isa}.cpp")
+    set(unit "${CMAKE_SOURCE_DIR}/src/${room}/cpu/kernels_${isa}.cpp")
     if(EXISTS "${unit}")
       set_source_files_properties("${unit}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
         COMPILE_OPTIONS "-O3;-ffp-contract=off;-Wno-uninitialized;-Wno-maybe-uninitialized;${flags_${isa}}")
@@ -133,10 +133,10 @@ endfunction()
 function(preimage_room name)
   cmake_parse_arguments(ROOM "" "" "LINKS" ${ARGN})
   preimage_target_name(target "${name}")
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cpp")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cpp")
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   if(PREIMAGE_CUDA)
-    file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cu")
+    file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cu")
     list(APPEND sources ${cuda_sources})
   endif()
   if(NOT sources)
@@ -170,20 +170,29 @@ function(preimage_room name)
   preimage_use_precompiled(${target} ${target} "")
   set_property(GLOBAL APPEND PROPERTY PREIMAGE_ROOMS "${name}")
   if(NOT PREIMAGE_FUZZ)
-    file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cpp")
+    file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cpp")
     foreach(test IN LISTS tests)
       preimage_test("${name}" "${test}")
     endforeach()
   endif()
 endfunction()
 
+# The name of a test file in ctest and of its executable: lm.generate.engine_test, lm_generate_engine_test.
+function(preimage_test_names room file test_out target_out)
+  file(RELATIVE_PATH path "${CMAKE_SOURCE_DIR}/tests/${room}" "${file}")
+  string(REGEX REPLACE "\\.cpp$" "" path "${path}")
+  string(REPLACE "/" "_" flat "${room}")
+  string(REPLACE "/" "." dotted "${path}")
+  set(${test_out} "${flat}.${dotted}" PARENT_SCOPE)
+  string(REPLACE "/" "_" path "${path}")
+  set(${target_out} "${flat}_${path}" PARENT_SCOPE)
+endfunction()
+
 # One executable for each test file. A line "// ranks: 1 2 3" among its first ten lines runs it under
 # mpirun on that many ranks; "// time limit: N s" raises the limit from 60 s; "// may skip" says that ctest
 # counts it as skipped, not as passed, where the test itself skips.
 function(preimage_test room file)
-  get_filename_component(unit "${file}" NAME_WE)
-  string(REPLACE "/" "_" flat "${room}")
-  set(target "${flat}_${unit}")
+  preimage_test_names("${room}" "${file}" test target)
   preimage_target_name(library "${room}")
   add_executable(${target} "${file}")
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
@@ -214,17 +223,17 @@ function(preimage_test room file)
   if(ranks)
     separate_arguments(ranks)
     foreach(count IN LISTS ranks)
-      set(name "${flat}.${unit}.ranks${count}")
+      set(name "${test}.ranks${count}")
       add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} -n ${count} $<TARGET_FILE:${target}>)
       set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} PROCESSORS ${count} ENVIRONMENT
         "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_NUM_THREADS=1")
     endforeach()
   else()
-    add_test(NAME "${flat}.${unit}" COMMAND ${target})
-    set_tests_properties("${flat}.${unit}" PROPERTIES TIMEOUT ${limit} ENVIRONMENT
+    add_test(NAME "${test}" COMMAND ${target})
+    set_tests_properties("${test}" PROPERTIES TIMEOUT ${limit} ENVIRONMENT
       "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
     if(may_skip)
-      set_tests_properties("${flat}.${unit}" PROPERTIES SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] ")
+      set_tests_properties("${test}" PROPERTIES SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] ")
     endif()
   endif()
 endfunction()
@@ -258,12 +267,11 @@ function(preimage_laws)
     "${CMAKE_SOURCE_DIR}/tests/laws/check_includes.py" "${CMAKE_SOURCE_DIR}")
   get_property(rooms GLOBAL PROPERTY PREIMAGE_ROOMS)
   foreach(room IN LISTS rooms)
-    file(GLOB headers CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/include/preimage/${room}/*.hpp")
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/include/preimage/${room}/*.hpp")
     set(alone "")
     foreach(header IN LISTS headers)
-      get_filename_component(unit "${header}" NAME_WE)
-      set(source "${CMAKE_BINARY_DIR}/alone/${room}/${unit}.cpp")
       file(RELATIVE_PATH path "${CMAKE_SOURCE_DIR}/include" "${header}")
+      set(source "${CMAKE_BINARY_DIR}/alone/${path}.cpp")
       file(CONFIGURE OUTPUT "${source}" CONTENT "#include \"${path}\"\n" @ONLY)
       list(APPEND alone "${source}")
     endforeach()
@@ -305,8 +313,8 @@ function(preimage_benchmarks)
     preimage_use_precompiled(${name} preimage_app "")
   endforeach()
   if(PREIMAGE_CUDA)
-    add_executable(gpu_check EXCLUDE_FROM_ALL bench/gpu_check.cpp bench/gpu_attention.cpp bench/gpu_models.cpp
-      bench/gpu_paged.cpp bench/gpu_rates.cpp)
+    add_executable(gpu_check EXCLUDE_FROM_ALL bench/gpu/gpu_check.cpp bench/gpu/gpu_attention.cpp bench/gpu/gpu_models.cpp
+      bench/gpu/gpu_paged.cpp bench/gpu/gpu_rates.cpp)
     target_include_directories(gpu_check PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/src/nn")
     target_link_libraries(gpu_check PRIVATE preimage_lm preimage_warnings)
     preimage_use_precompiled(gpu_check preimage_lm "")

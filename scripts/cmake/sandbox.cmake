@@ -10,7 +10,7 @@ function(preimage_sandbox)
   set(source "${CMAKE_BINARY_DIR}/sandbox/worker_sources.cpp")
   file(CONFIGURE OUTPUT "${source}" @ONLY NEWLINE_STYLE UNIX CONTENT [[
 // Made by scripts/cmake/sandbox.cmake.
-#include "worker_sources.hpp"
+#include "supervisor/worker_sources.hpp"
 
 namespace preimage::sandbox {
 
@@ -23,13 +23,13 @@ std::vector<std::pair<std::string, std::string_view>> worker_sources() {
 ]])
   target_sources(preimage_sandbox PRIVATE "${source}")
   if(NOT PREIMAGE_FUZZ)
-    add_executable(preimage-sandbox "${CMAKE_SOURCE_DIR}/src/sandbox/main.cpp")
+    add_executable(preimage-sandbox "${CMAKE_SOURCE_DIR}/src/sandbox/supervisor/main.cpp")
     target_link_libraries(preimage-sandbox PRIVATE preimage_sandbox preimage_warnings)
-    file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/sandbox/*_test.cpp")
+    file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/sandbox/*_test.cpp")
     foreach(test IN LISTS tests)
-      get_filename_component(unit "${test}" NAME_WE)
-      add_dependencies(sandbox_${unit} preimage-sandbox)
-      set_tests_properties(sandbox.${unit} PROPERTIES PROCESSORS 2)  # they measure time
+      preimage_test_names(sandbox "${test}" name target)
+      add_dependencies(${target} preimage-sandbox)
+      set_tests_properties(${name} PROPERTIES PROCESSORS 2)  # they measure time
     endforeach()
   endif()
 endfunction()

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "families.hpp"
+#include "families/families.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::lm {

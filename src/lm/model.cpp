@@ -6,12 +6,12 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "checkpoint_weights.hpp"
+#include "checkpoint/checkpoint_weights.hpp"
 #include "decoder.hpp"
-#include "families.hpp"
+#include "families/families.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/lm/checkpoint.hpp"
+#include "preimage/lm/checkpoint/checkpoint.hpp"
 #include "preimage/nn/device_memory.hpp"
 
 namespace preimage::lm {

@@ -4,7 +4,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/random.hpp"
-#include "preimage/lm/train.hpp"
+#include "preimage/lm/train/train.hpp"
 
 namespace preimage::lm {
 

@@ -5,7 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "cpu_kernels.hpp"
+#include "cpu/kernels.hpp"
 
 namespace preimage::nn {
 namespace {

@@ -6,7 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attention_tiles.hpp"
-#include "cuda_attention.hpp"
+#include "cuda/attention.hpp"
 #include "held.hpp"
 #include "preimage/base/error.hpp"
 

@@ -6,7 +6,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "cpu_kernels.hpp"
+#include "cpu/kernels.hpp"
 #include "preimage/nn/attention.hpp"
 
 namespace preimage::nn {

@@ -6,8 +6,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "cpu_kernels.hpp"
-#include "cuda_biased_attention.hpp"
+#include "cpu/kernels.hpp"
+#include "cuda/biased_attention.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::nn {

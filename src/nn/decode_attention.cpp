@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "cuda_kernels.hpp"
-#include "cuda_paged.hpp"
+#include "cuda/kernels.hpp"
+#include "cuda/paged.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::nn {

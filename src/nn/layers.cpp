@@ -4,8 +4,8 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "cpu_kernels.hpp"
-#include "cuda_kernels.hpp"
+#include "cpu/kernels.hpp"
+#include "cuda/kernels.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::nn {

@@ -6,8 +6,8 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "cpu_kernels.hpp"
-#include "cublaslt.hpp"
+#include "cpu/kernels.hpp"
+#include "cuda/cublaslt.hpp"
 #include "held.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/nn/free_order.hpp"

@@ -6,9 +6,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include "attention_tiles.hpp"
-#include "cuda_attention.hpp"
-#include "cuda_kernels.hpp"
-#include "cuda_paged.hpp"
+#include "cuda/attention.hpp"
+#include "cuda/kernels.hpp"
+#include "cuda/paged.hpp"
 #include "plain_attention.hpp"
 #include "preimage/base/error.hpp"
 

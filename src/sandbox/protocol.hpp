@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "descriptor.hpp"
+#include "supervisor/descriptor.hpp"
 #include "preimage/sandbox/pool.hpp"
-#include "slot.hpp"
+#include "supervisor/slot.hpp"
 
 namespace preimage::sandbox {
 

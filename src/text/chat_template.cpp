@@ -1,6 +1,6 @@
 #include "preimage/text/chat_template.hpp"
 
-#include "jinja_template.hpp"
+#include "jinja/template.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 

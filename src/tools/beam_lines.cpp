@@ -9,7 +9,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/score.hpp"
-#include "preimage/lm/t5_tasks.hpp"
+#include "preimage/lm/t5/tasks.hpp"
 
 namespace preimage::tools {
 namespace {

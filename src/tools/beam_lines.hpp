@@ -7,7 +7,7 @@
 
 #include "engine.hpp"
 #include "line_tool.hpp"
-#include "preimage/lm/beam_search.hpp"
+#include "preimage/lm/generate/beam_search.hpp"
 
 namespace preimage::tools {
 

@@ -4,8 +4,8 @@
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/lm/encoder.hpp"
-#include "preimage/lm/sentence_pipeline.hpp"
+#include "preimage/lm/encoder/encoder.hpp"
+#include "preimage/lm/encoder/sentence_pipeline.hpp"
 #include "sentence_tokens.hpp"
 #include "tools.hpp"
 

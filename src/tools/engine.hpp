@@ -12,7 +12,7 @@
 #include "conversation.hpp"
 #include "preimage/base/json_node.hpp"
 #include "preimage/lm/model.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 #include "seq2seq.hpp"
 
 namespace preimage::tools {

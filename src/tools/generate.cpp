@@ -9,8 +9,8 @@
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/lm/generate.hpp"
-#include "preimage/lm/t5_tasks.hpp"
+#include "preimage/lm/generate/generate.hpp"
+#include "preimage/lm/t5/tasks.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {

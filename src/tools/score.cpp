@@ -2,7 +2,7 @@
 
 #include "jsonl.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/lm/t5_tasks.hpp"
+#include "preimage/lm/t5/tasks.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "preimage/lm/sentence_pipeline.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/lm/encoder/sentence_pipeline.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::tools {
 

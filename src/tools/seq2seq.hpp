@@ -9,7 +9,7 @@
 
 #include "preimage/base/json_node.hpp"
 #include "preimage/lm/sequence_batch.hpp"
-#include "preimage/lm/vec2text.hpp"
+#include "preimage/lm/t5/vec2text.hpp"
 
 namespace preimage::tools {
 

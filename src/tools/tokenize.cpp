@@ -2,7 +2,7 @@
 
 #include "conversation.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {

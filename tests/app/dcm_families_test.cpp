@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "app/program.hpp"
-#include "preimage/lm/safetensors.hpp"
+#include "preimage/lm/checkpoint/safetensors.hpp"
 #include "preimage/store/inspect.hpp"
 
 namespace preimage::app::tests {

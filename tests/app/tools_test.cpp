@@ -1,6 +1,6 @@
 // time limit: 90 s
 // generate, score, embed and tokenize as commands, against what transformers and tokenizers gave
-// for the same checkpoint (scripts/make_lm_fixtures.py).
+// for the same checkpoint (scripts/fixtures/make_lm_fixtures.py).
 #include <cmath>
 
 #include "app/program.hpp"

@@ -18,7 +18,7 @@ std::string from_hex(const std::string& hex) {
   return out;
 }
 
-// scripts/make_utf8_cases.py: what Python's decoder says.
+// scripts/fixtures/make_utf8_cases.py: what Python's decoder says.
 TEST(Utf8, AgreesWithPython) {
   std::ifstream cases(PREIMAGE_TEST_DATA "/base/utf8_cases.txt");
   std::string bytes, replaced;

@@ -1,4 +1,4 @@
-// Readers against examples worked out apart (scripts/make_data_fixtures.py), and every way to
+// Readers against examples worked out apart (scripts/fixtures/make_data_fixtures.py), and every way to
 // refuse.
 #include "preimage/data/dataset.hpp"
 

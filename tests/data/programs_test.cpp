@@ -1,5 +1,5 @@
 // Readers of problem sets against records in the published formats
-// (scripts/make_program_fixtures.py) and the shipped samples, and every way to refuse.
+// (scripts/fixtures/make_program_fixtures.py) and the shipped samples, and every way to refuse.
 #include "preimage/data/programs.hpp"
 
 #include <gmock/gmock.h>

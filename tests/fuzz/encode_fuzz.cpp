@@ -2,7 +2,7 @@
 // to ids and back.
 #include "preimage/base/error.hpp"
 #include "preimage/base/utf8.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace {
 

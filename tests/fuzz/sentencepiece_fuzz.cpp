@@ -1,6 +1,6 @@
 // Any bytes as a SentencePiece model; an accepted one encodes and decodes a few texts.
 #include "preimage/base/error.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   namespace text = preimage::text;

@@ -1,7 +1,7 @@
 // Any bytes behind the 256 single bytes as a tiktoken file: what it encodes it decodes.
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // Whole decoders against what transformers computed with the same checkpoints
-// (scripts/make_lm_fixtures.py), and against themselves in other company.
+// (scripts/fixtures/make_lm_fixtures.py), and against themselves in other company.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <bit>
 
 #include "lm/fixture.hpp"
-#include "preimage/lm/generate.hpp"
+#include "preimage/lm/generate/generate.hpp"
 
 namespace preimage::lm {
 namespace {

@@ -10,7 +10,7 @@
 #include <bit>
 
 #include "lm/fixture.hpp"
-#include "preimage/lm/generate.hpp"
+#include "preimage/lm/generate/generate.hpp"
 
 namespace preimage::lm {
 namespace {

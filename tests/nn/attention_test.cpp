@@ -8,7 +8,7 @@
 
 #include <numeric>
 
-#include "cpu_kernels.hpp"
+#include "cpu/kernels.hpp"
 #include "nn/tensors.hpp"
 
 namespace preimage::nn {

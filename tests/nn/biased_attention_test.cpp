@@ -7,7 +7,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "cpu_kernels.hpp"
+#include "cpu/kernels.hpp"
 #include "nn/tensors.hpp"
 #include "preimage/nn/activations.hpp"
 

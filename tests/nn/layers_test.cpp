@@ -8,7 +8,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "cpu_kernels.hpp"
+#include "cpu/kernels.hpp"
 #include "nn/tensors.hpp"
 
 namespace preimage::nn {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""scripts/convert_checkpoint.py on state dicts of torch.save (scripts/make_pickle_fixtures.py), and on files that are none."""
+"""scripts/convert_checkpoint.py on state dicts of torch.save (scripts/fixtures/make_pickle_fixtures.py), and on files that are none."""
 import json
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""scripts/make_function_problems.py: what kinds mean, that programs do it, and that its files are those checked in."""
+"""scripts/functions/make_function_problems.py: what kinds mean, that programs do it, and that its files are those checked in."""
 
 import json
 import random
@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts/functions"))
 
 import function_kinds  # noqa: E402
 import make_function_problems as made  # noqa: E402
@@ -92,7 +92,7 @@ class Files(unittest.TestCase):
     def test_they_are_what_the_script_writes(self):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(
-                [sys.executable, ROOT / "scripts" / "make_function_problems.py", "--out", folder],
+                [sys.executable, ROOT / "scripts/functions/make_function_problems.py", "--out", folder],
                 check=True,
                 stdout=subprocess.DEVNULL,
             )

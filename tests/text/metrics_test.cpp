@@ -1,4 +1,4 @@
-// Scores against the definitions of the official scripts (scripts/make_metrics_fixtures.py).
+// Scores against the definitions of the official scripts (scripts/fixtures/make_metrics_fixtures.py).
 #include "preimage/text/metrics.hpp"
 
 #include <gtest/gtest.h>

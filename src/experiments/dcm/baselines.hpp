@@ -6,7 +6,7 @@
 #include "initialise.hpp"
 #include "pairs.hpp"
 #include "preimage/base/json.hpp"
-#include "rows.hpp"
+#include "report/rows.hpp"
 
 namespace preimage::dcm {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "conflict.hpp"
-#include "convergence.hpp"
-#include "gates.hpp"
+#include "report/conflict.hpp"
+#include "report/convergence.hpp"
+#include "report/gates.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/optim/schedule.hpp"
 

@@ -12,7 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "conflict.hpp"
+#include "report/conflict.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/optim/adam.hpp"
 #include "preimage/optim/schedule.hpp"

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "config.hpp"
-#include "preimage/lm/model_config.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/lm/checkpoint/model_config.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::dcm {
 

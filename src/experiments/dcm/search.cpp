@@ -4,12 +4,12 @@
 
 #include <ATen/ATen.h>
 
-#include "k_sweep.hpp"
+#include "report/k_sweep.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/run/progress.hpp"
-#include "tables.hpp"
-#include "unit_output.hpp"
+#include "report/tables.hpp"
+#include "report/unit_output.hpp"
 #include "unit_runner.hpp"
 
 namespace preimage::dcm {

@@ -13,7 +13,7 @@
 #include "preimage/run/context.hpp"
 #include "preimage/run/search.hpp"
 #include "setup.hpp"
-#include "summary.hpp"
+#include "report/summary.hpp"
 
 namespace preimage::dcm {
 

@@ -7,7 +7,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/nn/device_memory.hpp"
-#include "unit_output.hpp"
+#include "report/unit_output.hpp"
 
 namespace preimage::dcm {
 namespace {

@@ -13,7 +13,7 @@
 #include "preimage/run/context.hpp"
 #include "preimage/run/progress.hpp"
 #include "preimage/run/recorder.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::experiments {
 namespace {

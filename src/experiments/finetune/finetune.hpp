@@ -2,7 +2,7 @@
 // lm::train.
 #pragma once
 
-#include "preimage/lm/train.hpp"
+#include "preimage/lm/train/train.hpp"
 #include "preimage/run/experiment.hpp"
 
 namespace preimage::experiments {

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "losses.hpp"
+#include "arms/losses.hpp"
 #include "pairs.hpp"
 #include "preimage/base/config.hpp"
-#include "training.hpp"
+#include "arms/training.hpp"
 
 namespace preimage::verifier {
 

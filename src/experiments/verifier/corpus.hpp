@@ -8,11 +8,11 @@
 
 #include "candidate.hpp"
 #include "config.hpp"
-#include "encoding.hpp"
+#include "arms/encoding.hpp"
 #include "pairs.hpp"
 #include "problems.hpp"
-#include "selection.hpp"
-#include "training.hpp"
+#include "arms/selection.hpp"
+#include "arms/training.hpp"
 
 namespace preimage::verifier {
 

@@ -8,11 +8,11 @@
 
 #include "candidate.hpp"
 #include "config.hpp"
-#include "preimage/lm/generate.hpp"
+#include "preimage/lm/generate/generate.hpp"
 #include "preimage/run/search.hpp"
 #include "preimage/sandbox/judge.hpp"
 #include "preimage/text/chat_template.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 #include "problems.hpp"
 
 namespace preimage::verifier {

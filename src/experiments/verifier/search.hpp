@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "corpus.hpp"
-#include "ensemble.hpp"
-#include "evaluation.hpp"
+#include "arms/ensemble.hpp"
+#include "report/evaluation.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/search.hpp"
 #include "setup.hpp"

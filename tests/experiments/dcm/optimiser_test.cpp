@@ -1,4 +1,4 @@
-// The optimiser against what transformers and torch's Adam computed (scripts/make_lm_fixtures.py),
+// The optimiser against what transformers and torch's Adam computed (scripts/fixtures/make_lm_fixtures.py),
 // against the scorer, and against itself in other company.
 #include "optimiser.hpp"
 
@@ -14,7 +14,7 @@
 #include <set>
 
 #include "lm/fixture.hpp"
-#include "preimage/lm/generate.hpp"
+#include "preimage/lm/generate/generate.hpp"
 #include "preimage/lm/score.hpp"
 
 namespace preimage::dcm {

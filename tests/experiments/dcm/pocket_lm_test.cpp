@@ -11,7 +11,7 @@
 
 #include "preimage/base/json.hpp"
 #include "preimage/lm/score.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::dcm {
 namespace {

@@ -14,7 +14,7 @@
 #include "preimage/base/str.hpp"
 #include "preimage/lm/score.hpp"
 #include "preimage/store/inspect.hpp"
-#include "preimage/text/tokenizer.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 #include "run/whole_run.hpp"
 
 namespace preimage::dcm {

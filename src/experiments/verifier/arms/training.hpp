@@ -1,0 +1,94 @@
+// Training an energy model on pairs of programs, with the same bits on any number of ranks, until
+// validation problems stop improving.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "arms/arms.hpp"
+#include "arms/encoding.hpp"
+#include "arms/losses.hpp"
+#include "report/metrics.hpp"
+#include "pairs.hpp"
+#include "preimage/base/budget.hpp"
+#include "preimage/base/config.hpp"
+#include "preimage/cluster/communicator.hpp"
+#include "preimage/optim/adam.hpp"
+
+namespace preimage::verifier {
+
+struct TrainingOptions {
+  int64_t epochs = 10;       // passes over all distinct passing candidates
+  int64_t batch_pairs = 64;  // of a step
+  int64_t micro_shards = 8;  // gradients summed in a fixed tree; divides the work among ranks
+  double lr = 3e-4;
+  int64_t warmup_steps = 200;
+  double final_fraction = 0.1;  // of lr, at the end of the cosine
+  optim::AdamOptions adam = {.beta1 = 0.9, .beta2 = 0.95, .clip = 1, .weight_decay = 0.1};
+  double dropout = 0.1;
+  std::string dtype = "float32";  // of the products
+  int64_t evaluate_every = 50;    // steps between validations
+  int64_t patience = 5;           // validations without a better one that end the training
+  int64_t batch_tokens = 16384;   // of a forward pass without gradient
+  void fields(base::Fields& f);
+};
+
+// Encoded candidates of one problem.
+struct Examples {
+  std::vector<EncodedProgram> programs;
+  std::vector<bool> passes;
+};
+
+struct TrainingData {
+  std::vector<Examples> train;  // problem p of the miner is train[p]
+  std::vector<Examples> validation;
+  const PairMiner* miner = nullptr;
+};
+
+struct TrainingPoint {
+  int64_t step = 0;
+  double epoch = 0;
+  double loss = 0;           // mean over groups, weighted
+  double pair_accuracy = 0;  // of the step's pairs, with dropout
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  double validation_accuracy = -1;  // mean over problems of pairwise accuracy; -1: not measured
+  double pairs_per_s = 0;           // measured
+};
+
+struct TrainingRequest {
+  const Arm& arm;
+  const TrainingData& data;
+  TrainingOptions options;
+  LossOptions loss;
+  uint64_t seed = 0;
+  int64_t first_epoch = 0;  // of the miner: trainings that start alike see other pairs
+};
+
+struct TrainingPlace {
+  const cluster::Communicator& world;
+  at::Device device;
+  std::filesystem::path state;  // file of the resumable state; "" keeps none
+  base::Budget* budget = nullptr;
+  std::function<void(const TrainingPoint&, int64_t steps)> report;  // on every rank
+};
+
+struct TrainingResult {
+  std::vector<TrainingPoint> curve;
+  lm::Parameters best;        // of the best validation; of the last step without one
+  double best_accuracy = -1;  // -1: no validation problem has a pair
+  int64_t best_step = -1;
+  bool finished = false;  // false: stopped by the budget; the state is on disk
+};
+
+// All ranks call it. Goes on from `place.state` where it exists.
+TrainingResult train(const TrainingRequest& request, const TrainingPlace& place);
+
+// The energies of programs in their order, in batches of about `batch_tokens` tokens. Float32
+// products give a program the same bits in any batch.
+std::vector<double> score(const EnergyModel& model, const std::vector<EncodedProgram>& programs,
+                          int64_t batch_tokens);
+
+}  // namespace preimage::verifier

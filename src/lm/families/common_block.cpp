@@ -1,0 +1,177 @@
+#include "families/common_block.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+namespace preimage::lm {
+namespace {
+
+class GroupedAttention : public SelfAttention {
+ public:
+  GroupedAttention(const ModelConfig& c, int64_t layer, const WeightSource& source,
+                   at::Tensor sinks)
+      : eps_(c.rms_norm_eps) {
+    const int64_t d = c.hidden_size, q = c.query_heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+    const auto name = [&](const char* tensor) {
+      return layer_name(layer, std::string("self_attn.") + tensor);
+    };
+    heads_ = {.query_heads = c.query_heads,
+              .kv_heads = c.kv_heads,
+              .head_dim = c.head_dim,
+              .scale = 1 / std::sqrt(static_cast<double>(c.head_dim)),
+              .sliding_window = c.window(layer),
+              .sinks = std::move(sinks)};
+    at::Tensor bias;
+    if (c.qkv_bias) {
+      bias = at::cat({source.tensor(name("q_proj.bias"), {q}),
+                      source.tensor(name("k_proj.bias"), {kv}),
+                      source.tensor(name("v_proj.bias"), {kv})});
+    }
+    qkv_ = nn::stacked(
+        {source.matrix(name("q_proj.weight"), q, d), source.matrix(name("k_proj.weight"), kv, d),
+         source.matrix(name("v_proj.weight"), kv, d)},
+        std::move(bias));
+    if (c.qk_norm) {
+      query_norm_ = source.tensor(name("q_norm.weight"), {c.head_dim});
+      key_norm_ = source.tensor(name("k_norm.weight"), {c.head_dim});
+    }
+    output_ = nn::stacked({source.matrix(name("o_proj.weight"), d, q)},
+                          c.output_bias ? source.tensor(name("o_proj.bias"), {d}) : at::Tensor());
+  }
+
+  const nn::HeadLayout& heads() const override { return heads_; }
+
+  at::Tensor forward(const at::Tensor& x, int64_t layer, const Pass& pass) const override {
+    auto qkv = nn::linear(x, qkv_);
+    if (query_norm_.defined()) qkv = with_normed_heads(qkv);
+    qkv =
+        nn::rotary(qkv, pass.table, pass.context.positions(), heads_.query_heads + heads_.kv_heads);
+    return nn::linear(pass.context.attend(layer, qkv, heads_), output_);
+  }
+
+ private:
+  at::Tensor with_normed_heads(const at::Tensor& qkv) const {
+    const int64_t q = heads_.query_heads * heads_.head_dim, kv = heads_.kv_heads * heads_.head_dim;
+    const auto norm = [&](int64_t first, int64_t size, const at::Tensor& weight) {
+      const auto rows = qkv.narrow(1, first, size).reshape({-1, heads_.head_dim});
+      return nn::rms_norm(rows, weight, eps_).view({-1, size});
+    };
+    return at::cat({norm(0, q, query_norm_), norm(q, kv, key_norm_), qkv.narrow(1, q + kv, kv)}, 1);
+  }
+
+  nn::HeadLayout heads_;
+  double eps_;
+  nn::Weight qkv_;                    // [(query_heads + 2 kv_heads) * head_dim, d]
+  at::Tensor query_norm_, key_norm_;  // [head_dim], or undefined
+  nn::Weight output_;                 // [d, query_heads * head_dim]
+};
+
+class GatedMlp : public FeedForward {
+ public:
+  GatedMlp(const ModelConfig& c, const std::string& prefix, int64_t inner,
+           const WeightSource& source) {
+    const int64_t d = c.hidden_size;
+    at::Tensor bias, down_bias;
+    if (c.mlp_bias) {
+      bias = at::cat({source.tensor(prefix + "gate_proj.bias", {inner}),
+                      source.tensor(prefix + "up_proj.bias", {inner})});
+      down_bias = source.tensor(prefix + "down_proj.bias", {d});
+    }
+    gate_up_ = nn::stacked({source.matrix(prefix + "gate_proj.weight", inner, d),
+                            source.matrix(prefix + "up_proj.weight", inner, d)},
+                           std::move(bias));
+    down_ =
+        nn::stacked({source.matrix(prefix + "down_proj.weight", d, inner)}, std::move(down_bias));
+  }
+
+  at::Tensor forward(const at::Tensor& x) const override {
+    return nn::linear(nn::swiglu(nn::linear(x, gate_up_)), down_);
+  }
+
+ private:
+  nn::Weight gate_up_;  // [2 * inner, d], gate first
+  nn::Weight down_;     // [d, inner]
+};
+
+}  // namespace
+
+std::string layer_name(int64_t layer, const std::string& tensor) {
+  return "model.layers." + std::to_string(layer) + "." + tensor;
+}
+
+TensorList with_embeddings(const ModelConfig& c,
+                           const std::function<void(int64_t, TensorList&)>& add_layer) {
+  TensorList list = {{"model.embed_tokens.weight", {c.vocab_size, c.hidden_size}}};
+  for (int64_t i = 0; i < c.layers; ++i) add_layer(i, list);
+  list.push_back({"model.norm.weight", {c.hidden_size}});
+  if (!c.tied_embeddings) list.push_back({"lm_head.weight", {c.vocab_size, c.hidden_size}});
+  return list;
+}
+
+void add_grouped_attention(const ModelConfig& c, int64_t layer, TensorList& list) {
+  const int64_t d = c.hidden_size, q = c.query_heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  const auto add = [&](const char* tensor, std::vector<int64_t> shape) {
+    list.emplace_back(layer_name(layer, std::string("self_attn.") + tensor), std::move(shape));
+  };
+  add("q_proj.weight", {q, d});
+  add("k_proj.weight", {kv, d});
+  add("v_proj.weight", {kv, d});
+  if (c.qkv_bias) {
+    add("q_proj.bias", {q});
+    add("k_proj.bias", {kv});
+    add("v_proj.bias", {kv});
+  }
+  if (c.qk_norm) {
+    add("q_norm.weight", {c.head_dim});
+    add("k_norm.weight", {c.head_dim});
+  }
+  add("o_proj.weight", {d, q});
+  if (c.output_bias) add("o_proj.bias", {d});
+}
+
+std::unique_ptr<SelfAttention> grouped_attention(const ModelConfig& config, int64_t layer,
+                                                 const WeightSource& source, at::Tensor sinks) {
+  return std::make_unique<GroupedAttention>(config, layer, source, std::move(sinks));
+}
+
+void add_gated_mlp(const ModelConfig& c, const std::string& prefix, int64_t inner,
+                   TensorList& list) {
+  const int64_t d = c.hidden_size;
+  const std::pair<const char*, std::vector<int64_t>> matrices[] = {
+      {"gate_proj", {inner, d}}, {"up_proj", {inner, d}}, {"down_proj", {d, inner}}};
+  for (const auto& [name, shape] : matrices) {
+    list.emplace_back(prefix + name + ".weight", shape);
+    if (c.mlp_bias) list.push_back({prefix + name + ".bias", {shape[0]}});
+  }
+}
+
+std::unique_ptr<FeedForward> gated_mlp(const ModelConfig& config, const std::string& prefix,
+                                       int64_t inner, const WeightSource& source) {
+  return std::make_unique<GatedMlp>(config, prefix, inner, source);
+}
+
+TensorList common_tensors(const ModelConfig& c) {
+  return with_embeddings(c, [&](int64_t layer, TensorList& list) {
+    list.push_back({layer_name(layer, "input_layernorm.weight"), {c.hidden_size}});
+    add_grouped_attention(c, layer, list);
+    list.push_back({layer_name(layer, "post_attention_layernorm.weight"), {c.hidden_size}});
+    add_gated_mlp(c, layer_name(layer, "mlp."), c.intermediate_size, list);
+  });
+}
+
+std::vector<DecoderLayer> common_layers(const ModelConfig& c, const WeightSource& source) {
+  std::vector<DecoderLayer> layers;
+  for (int64_t i = 0; i < c.layers; ++i) {
+    layers.push_back(
+        {.input_norm = source.tensor(layer_name(i, "input_layernorm.weight"), {c.hidden_size}),
+         .post_norm =
+             source.tensor(layer_name(i, "post_attention_layernorm.weight"), {c.hidden_size}),
+         .attention = grouped_attention(c, i, source),
+         .feed_forward = gated_mlp(c, layer_name(i, "mlp."), c.intermediate_size, source)});
+  }
+  return layers;
+}
+
+}  // namespace preimage::lm

@@ -1,0 +1,59 @@
+#include "supervisor/python.hpp"
+
+#include <filesystem>
+
+#include "preimage/base/error.hpp"
+#include "preimage/base/json.hpp"
+#include "preimage/base/process.hpp"
+
+namespace preimage::sandbox {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kAsk[] =
+    "import sys, sysconfig, json\n"
+    "v = sysconfig.get_config_var\n"
+    "print(json.dumps({'executable': sys._base_executable or sys.executable,"
+    " 'version': sys.version.split()[0], 'recent': sys.version_info >= (3, 11),"
+    " 'name': 'python%d.%d' % sys.version_info[:2], 'stdlib': sysconfig.get_path('stdlib', vars="
+    "{'installed_base': sys.base_prefix}), 'dynload': v('DESTSHARED') or '', 'libdir': v('LIBDIR') "
+    "if v('Py_ENABLE_SHARED') else ''}))\n";
+
+}  // namespace
+
+Python find_python(const std::string& name) {
+  const std::string advice =
+      "; the sandbox runs programs in Python 3.11 or newer: install it (Debian, Ubuntu: apt-get "
+      "install python3) or name one with --python";
+  base::ProcessOutput output;
+  try {
+    output = base::run_and_read({name, "-I", "-S", "-c", kAsk});
+  } catch (const base::Error& error) {
+    throw base::unavailable_error(std::string("sandbox: ") + error.what() + advice);
+  }
+  if (output.end.exit_code != 0) {
+    throw base::unavailable_error("sandbox: " + name + " ended with exit code " +
+                                  std::to_string(output.end.exit_code) + advice);
+  }
+  const auto answer = base::parse_json(output.text, name);
+  Python python;
+  python.executable = fs::canonical(answer.at("executable").get<std::string>());
+  python.version = answer.at("version");
+  python.name = answer.at("name");
+  python.stdlib = answer.at("stdlib");
+  if (!answer.at("recent").get<bool>()) {
+    throw base::unavailable_error("sandbox: " + name + " is Python " + python.version + advice);
+  }
+  if (!fs::is_directory(python.stdlib)) {
+    throw base::unavailable_error("sandbox: " + name + ": no library at " + python.stdlib + advice);
+  }
+  const std::string dynload = answer.at("dynload");
+  if (!dynload.starts_with(python.stdlib) && fs::is_directory(dynload)) python.dynload = dynload;
+  const std::string libraries = answer.at("libdir");
+  if (!libraries.starts_with("/usr/lib") && fs::is_directory(libraries))
+    python.libraries.push_back(libraries);
+  return python;
+}
+
+}  // namespace preimage::sandbox

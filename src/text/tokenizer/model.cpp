@@ -1,0 +1,44 @@
+#include "tokenizer/model.hpp"
+
+#include "tokenizer/component.hpp"
+
+namespace preimage::text {
+
+Vocabulary read_vocabulary(const base::JsonNode& node) {
+  if (!node.json().is_object()) node.wrong_type("an object from token to id");
+  Vocabulary out;
+  out.reserve(node.json().size());
+  std::unordered_map<uint32_t, const std::string*> seen;
+  seen.reserve(node.json().size());
+  for (const auto& [token, value] : node.json().items()) {
+    if (!value.is_number_unsigned() || value.get<uint64_t>() > static_cast<uint64_t>(kMaxTokenId)) {
+      node.fail(base::str("token \"", token, "\" has ", base::described(value),
+                          " as id, expected an integer from 0 to ", kMaxTokenId));
+    }
+    const auto id = value.get<uint32_t>();
+    const auto [at, inserted] = out.emplace(token, id);
+    const auto [first, unique] = seen.emplace(id, &at->first);
+    if (!unique) {
+      node.fail(
+          base::str("tokens \"", *first->second, "\" and \"", token, "\" have the same id ", id));
+    }
+  }
+  return out;
+}
+
+std::unique_ptr<const Model> make_model(const base::JsonNode& node) {
+  // Files of the first releases have no "type" here.
+  if (node.json().is_object() && !node.json().contains("type") && node.json().contains("merges")) {
+    return make_bpe(node);
+  }
+  static const ComponentTable<Model> table = {
+      {"BPE", make_bpe},
+      // One overload of several.
+      {"Unigram", [](const base::JsonNode& n) { return make_unigram(n); }},
+      {"WordLevel", make_word_level},
+      {"WordPiece", make_word_piece},
+  };
+  return make_component(table, node, "model");
+}
+
+}  // namespace preimage::text

@@ -1,0 +1,46 @@
+// Tokenizer models: they turn one pre-token into ids.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tokenizer/pieces.hpp"
+#include "preimage/base/json_node.hpp"
+
+namespace preimage::text {
+
+// Ids above this are refused: the largest published vocabulary has about 262,000.
+constexpr int64_t kMaxTokenId = (int64_t{1} << 22) - 1;
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+// token -> id
+using Vocabulary = std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>>;
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  // Appends the ids of all pieces in order.
+  virtual void tokenize(const Pieces& pieces, std::vector<int64_t>& ids) const = 0;
+  virtual const Vocabulary& vocabulary() const = 0;
+};
+
+// A new kind is one class in a file of its own and one line in the list of model.cpp.
+std::unique_ptr<const Model> make_model(const base::JsonNode& node);
+
+// {"token": id, ...}: ids must differ and lie in 0..kMaxTokenId.
+Vocabulary read_vocabulary(const base::JsonNode& node);
+
+std::unique_ptr<const Model> make_bpe(const base::JsonNode& node);
+std::unique_ptr<const Model> make_unigram(const base::JsonNode& node);
+std::unique_ptr<const Model> make_word_level(const base::JsonNode& node);
+std::unique_ptr<const Model> make_word_piece(const base::JsonNode& node);
+
+}  // namespace preimage::text

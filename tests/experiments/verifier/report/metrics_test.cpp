@@ -1,0 +1,107 @@
+// Published formulas by hand or by scikit-learn; see each test.
+#include "report/metrics.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "preimage/base/error.hpp"
+
+namespace preimage::verifier {
+namespace {
+
+TEST(Metrics, PassAtKIsTheExactShareOfDraws) {
+  struct Case {
+    int64_t n, c, k;
+    double expected;
+  };
+  for (const auto& [n, c, k, expected] :
+       {Case{100, 5, 1, 0.05}, Case{100, 5, 10, 79137.0 / 190120}, Case{100, 1, 10, 0.1},
+        Case{16, 3, 1, 0.1875}, Case{16, 3, 4, 17.0 / 28}, Case{16, 3, 16, 1}, Case{16, 0, 4, 0},
+        Case{16, 13, 4, 1}, Case{10, 3, 5, 11.0 / 12}}) {
+    EXPECT_NEAR(pass_at_k({n, c}, k), expected, 1e-13) << n << " " << c << " " << k;
+  }
+  EXPECT_THROW(pass_at_k({4, 1}, 5), base::Error);
+  const std::vector<PassCount> two = {{16, 3}, {10, 3}};
+  EXPECT_NEAR(mean_pass_at_k(two, 5), (pass_at_k({16, 3}, 5) + 11.0 / 12) / 2, 1e-13);
+}
+
+TEST(Metrics, BaselinesOfFourProblems) {
+  const std::vector<PassCount> counts = {{16, 0}, {16, 16}, {16, 4}, {16, 8}};
+  EXPECT_DOUBLE_EQ(random_pass_at_1(counts), 0.4375);
+  EXPECT_DOUBLE_EQ(oracle_pass_at_1(counts), 0.75);
+  EXPECT_TRUE(std::isnan(random_pass_at_1({})));
+}
+
+TEST(Metrics, GapRecovered) {
+  EXPECT_NEAR(gap_recovered(66.93, 60.94, 90.27), 0.204227753154, 1e-12);
+  EXPECT_DOUBLE_EQ(gap_recovered(0.75, 0.4375, 0.75), 1);
+  EXPECT_TRUE(std::isnan(gap_recovered(0.5, 0.5, 0.5)));
+}
+
+// Energies with ties, three problems of eight; sklearn.metrics.roc_auc_score(y, -E).
+std::vector<Ranked> three_problems() {
+  return {{{0.5, 0.7, 0.6, 0.5, 0.4, 0.6, 0.4, 0.9}, {1, 0, 1, 0, 0, 0, 1, 0}},
+          {{1.0, 0.4, 0.8, 0.5, 0.6, 0.9, 0.1, 0.1}, {0, 0, 1, 0, 0, 0, 0, 0}},
+          {{0.0, 0.8, 0.8, 0.9, 1.0, 0.8, 0.5, 0.8}, {1, 0, 0, 1, 0, 0, 1, 1}}};
+}
+
+TEST(Metrics, AreaUnderTheCurveAgreesWithScikitLearn) {
+  const auto problems = three_problems();
+  EXPECT_NEAR(pairwise_accuracy(problems[0]), 0.7, 1e-15);
+  EXPECT_NEAR(pairwise_accuracy(problems[1]), 0.2857142857142857, 1e-15);
+  EXPECT_NEAR(pairwise_accuracy(problems[2]), 0.71875, 1e-15);
+  EXPECT_NEAR(mean_pairwise_accuracy(problems), (0.7 + 0.2857142857142857 + 0.71875) / 3, 1e-15);
+  EXPECT_NEAR(global_auroc(problems), 0.578125, 1e-15);
+}
+
+TEST(Metrics, AProblemWithoutAPairCountsNowhere) {
+  EXPECT_TRUE(std::isnan(pairwise_accuracy({{0.1, 0.2}, {true, true}})));
+  const std::vector<Ranked> problems = {{{0.1, 0.2}, {true, true}}, {{0.1, 0.2}, {true, false}}};
+  EXPECT_DOUBLE_EQ(mean_pairwise_accuracy(problems), 1);
+}
+
+// numpy, seven bins.
+TEST(Metrics, CalibrationError) {
+  const auto problems = three_problems();
+  const auto bins = reliability(problems, 7);
+  int64_t count = 0;
+  for (const auto& bin : bins) count += bin.count;
+  EXPECT_EQ(count, 24);
+  EXPECT_NEAR(expected_calibration_error(bins), 0.2, 1e-12);
+}
+
+// numpy.corrcoef of the values less their problem's mean.
+TEST(Metrics, CorrelationWithLengthWithinProblems) {
+  const auto problems = three_problems();
+  const std::vector<std::vector<double>> lengths = {{15, 36, 13, 43, 21, 12, 5, 7},
+                                                    {5, 48, 4, 13, 37, 41, 15, 16},
+                                                    {21, 36, 24, 16, 14, 22, 49, 6}};
+  EXPECT_NEAR(centred_correlation(problems, lengths), -0.13652844042486573, 1e-12);
+}
+
+// All 256 resamples of (1, 0, 1, 1) have sums 0..4 in the shares 1, 12, 54, 108, 81.
+TEST(Metrics, BootstrapDrawsFromTheExactDistribution) {
+  const std::vector<std::vector<double>> values = {{1, 0, 1, 1}};
+  const auto interval = bootstrap_problems(values, {.draws = 20000, .seed = 5});
+  EXPECT_DOUBLE_EQ(interval.estimate, 0.75);
+  EXPECT_DOUBLE_EQ(interval.low, 0.25);  // P(sum <= 0) = 0.0039, P(sum <= 1) = 0.051
+  EXPECT_DOUBLE_EQ(interval.high, 1);    // P(sum = 4) = 0.316
+  const auto again = bootstrap_problems(values, {.draws = 20000, .seed = 5});
+  EXPECT_EQ(interval.low, again.low);
+}
+
+TEST(Metrics, ThreeSeedsWidenTheInterval) {
+  const std::vector<double> a(50, 0.0), b(50, 0.5), c(50, 1.0);
+  const std::vector<std::vector<double>> three = {a, b, c}, two = {a, c};
+  const auto wide = bootstrap_problems(three, {.draws = 2000});
+  EXPECT_DOUBLE_EQ(wide.estimate, 0.5);
+  EXPECT_DOUBLE_EQ(wide.low, 0);
+  EXPECT_DOUBLE_EQ(wide.high, 1);
+  const auto narrow = bootstrap_problems(two, {.draws = 2000});
+  EXPECT_DOUBLE_EQ(narrow.low, 0.5);
+  EXPECT_DOUBLE_EQ(narrow.high, 0.5);
+}
+
+}  // namespace
+}  // namespace preimage::verifier
