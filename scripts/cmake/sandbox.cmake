@@ -24,6 +24,7 @@ std::vector<std::pair<std::string, std::string_view>> worker_sources() {
   target_sources(preimage_sandbox PRIVATE "${source}")
   if(NOT PREIMAGE_FUZZ)
     add_executable(preimage-sandbox "${CMAKE_SOURCE_DIR}/src/sandbox/supervisor/main.cpp")
+    target_include_directories(preimage-sandbox PRIVATE "${CMAKE_SOURCE_DIR}/src/sandbox")
     target_link_libraries(preimage-sandbox PRIVATE preimage_sandbox preimage_warnings)
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/sandbox/*_test.cpp")
     foreach(test IN LISTS tests)
