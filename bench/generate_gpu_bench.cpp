@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "lm/generate/engine.hpp"
 #include "preimage/base/random.hpp"
+#include "preimage/lm/generate/generator.hpp"
 
 namespace preimage::bench {
 namespace {
@@ -201,7 +201,7 @@ int check(const Work& w) {
   struct Variant {
     const char* name;
     size_t step, count;  // requests 0, step, 2 step, ... modulo all
-    GenerateOptions options;
+    lm::GeneratorOptions options;
   };
   const std::vector<Variant> variants = {
       {"alone", 41, 24, {.batch = 1}},
@@ -211,12 +211,18 @@ int check(const Work& w) {
       {"chunks of 48 tokens", 3, 300, {.batch = 100, .prefill_tokens = 48}},
       {"few pages", 9, 1000, {.batch = 300, .cache_pages = 160}},
   };
-  int64_t all = 0;
+  int64_t all = 0, longest = 0;
+  for (const auto& r : requests) longest = std::max(longest, std::ssize(r.ids) + r.max_new_tokens);
   for (const auto& v : variants) {
     std::vector<GenerateRequest> some;
     for (size_t i = 0; i < v.count; ++i) some.push_back(requests[i * v.step % requests.size()]);
-    lm::Engine engine(*model, some, v.options);
-    const auto completions = engine.run();
+    auto options = v.options;
+    options.longest = longest;
+    lm::Generator generator(*model, options);
+    for (const auto& request : some) generator.submit(request);
+    std::vector<lm::Completion> completions(some.size());
+    while (auto completion = generator.next())
+      completions[static_cast<size_t>(completion->request - 1)] = std::move(*completion);
     int64_t different = 0, tokens = 0;
     for (size_t i = 0; i < v.count; ++i) {
       different += differences(completions[i], truth[i * v.step % requests.size()]);
@@ -227,8 +233,8 @@ int check(const Work& w) {
         "{\"check\":\"%s\",\"shape\":\"%s\",\"completions\":%zu,\"tokens\":%lld,\"different\":%lld,"
         "\"preemptions\":%lld,\"shared_tokens\":%lld}\n",
         v.name, w.name, v.count, static_cast<long long>(tokens), static_cast<long long>(different),
-        static_cast<long long>(engine.counts().preemptions),
-        static_cast<long long>(engine.counts().shared));
+        static_cast<long long>(generator.counts().preemptions),
+        static_cast<long long>(generator.counts().shared));
     std::fflush(stdout);
   }
   return all == 0 ? 0 : 1;

@@ -1,7 +1,7 @@
 // Beam search with an inversion model of vec2text's published shape on random weights:
 // vec2text_bench FOLDER [embeddings] [new tokens] [float32|bfloat16] [cpu|cuda] [rows]. FOLDER is
-// that of bench/peers/vec2text_peer.py. Eight beams, fixed length. Prints one JSON line; the time is the
-// smaller of two runs after one.
+// that of bench/peers/vec2text_peer.py. Eight beams, fixed length. Prints one JSON line; the time
+// is the smaller of two runs after one.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -12,8 +12,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "preimage/lm/generate/beam_search.hpp"
 #include "preimage/lm/checkpoint/safetensors.hpp"
+#include "preimage/lm/generate/beam_search.hpp"
 #include "preimage/lm/t5/vec2text.hpp"
 
 namespace {

@@ -12,9 +12,9 @@
 #include "gpu_check.hpp"
 
 #include "preimage/base/json.hpp"
+#include "preimage/lm/checkpoint/safetensors.hpp"
 #include "preimage/lm/generate/beam_search.hpp"
 #include "preimage/lm/generate/generate.hpp"
-#include "preimage/lm/checkpoint/safetensors.hpp"
 #include "preimage/lm/score.hpp"
 #include "preimage/lm/t5/tasks.hpp"
 #include "preimage/lm/t5/vec2text.hpp"

@@ -1,5 +1,5 @@
-# preimage_room(NAME LINKS ...): one static library for the *.cpp below src/NAME, one test executable for each
-# *_test.cpp below tests/NAME. A foreign library is linked (and so its headers are visible) only where a room
+# preimage_room(NAME [IN FOLDER] LINKS ...): one static library for the *.cpp below src/NAME, one test executable
+# for each *_test.cpp below tests/NAME; src and tests are those of FOLDER (default: the top). A foreign library is linked (and so its headers are visible) only where a room
 # names it, or a room below it; tests/laws checks that its headers stay in their room.
 
 find_package(Threads REQUIRED)
@@ -131,12 +131,16 @@ endfunction()
 
 # Sets PREIMAGE_SEES_TORCH on the target when it or a room below it links torch.
 function(preimage_room name)
-  cmake_parse_arguments(ROOM "" "" "LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "IN" "LINKS" ${ARGN})
+  set(base "${CMAKE_SOURCE_DIR}")
+  if(ROOM_IN)
+    set(base "${ROOM_IN}")
+  endif()
   preimage_target_name(target "${name}")
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cpp")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${base}/src/${name}/*.cpp")
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   if(PREIMAGE_CUDA)
-    file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cu")
+    file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS "${base}/src/${name}/*.cu")
     list(APPEND sources ${cuda_sources})
   endif()
   if(NOT sources)
@@ -144,7 +148,7 @@ function(preimage_room name)
   endif()
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC "${CMAKE_SOURCE_DIR}/include"
-    PRIVATE "${CMAKE_SOURCE_DIR}/src/${name}")
+    PRIVATE "${base}/src/${name}")
   target_link_libraries(${target} PRIVATE preimage_warnings PUBLIC Threads::Threads)
   set(torch FALSE)
   foreach(link IN LISTS ROOM_LINKS)
@@ -170,16 +174,22 @@ function(preimage_room name)
   preimage_use_precompiled(${target} ${target} "")
   set_property(GLOBAL APPEND PROPERTY PREIMAGE_ROOMS "${name}")
   if(NOT PREIMAGE_FUZZ)
-    file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cpp")
+    file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${base}/tests/${name}/*_test.cpp")
     foreach(test IN LISTS tests)
-      preimage_test("${name}" "${test}")
+      preimage_test("${base}" "${name}" "${test}")
     endforeach()
   endif()
 endfunction()
 
+# preimage_method(NAME LINKS ...): the room experiments/NAME, which the program then knows.
+function(preimage_method name)
+  preimage_room("experiments/${name}" ${ARGN})
+  set_property(GLOBAL APPEND PROPERTY PREIMAGE_METHODS "experiments/${name}")
+endfunction()
+
 # The name of a test file in ctest and of its executable: lm.generate.engine_test, lm_generate_engine_test.
-function(preimage_test_names room file test_out target_out)
-  file(RELATIVE_PATH path "${CMAKE_SOURCE_DIR}/tests/${room}" "${file}")
+function(preimage_test_names base room file test_out target_out)
+  file(RELATIVE_PATH path "${base}/tests/${room}" "${file}")
   string(REGEX REPLACE "\\.cpp$" "" path "${path}")
   string(REPLACE "/" "_" flat "${room}")
   string(REPLACE "/" "." dotted "${path}")
@@ -191,12 +201,12 @@ endfunction()
 # One executable for each test file. A line "// ranks: 1 2 3" among its first ten lines runs it under
 # mpirun on that many ranks; "// time limit: N s" raises the limit from 60 s; "// may skip" says that ctest
 # counts it as skipped, not as passed, where the test itself skips.
-function(preimage_test room file)
-  preimage_test_names("${room}" "${file}" test target)
+function(preimage_test base room file)
+  preimage_test_names("${base}" "${room}" "${file}" test target)
   preimage_target_name(library "${room}")
   add_executable(${target} "${file}")
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
-  target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/tests" "${CMAKE_SOURCE_DIR}/src/${room}")
+  target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/tests" "${base}/src/${room}")
   target_compile_definitions(${target} PRIVATE
     PREIMAGE_TEST_DATA="${CMAKE_SOURCE_DIR}/tests" PREIMAGE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     PREIMAGE_BINARY="$<IF:$<TARGET_EXISTS:preimage>,${CMAKE_BINARY_DIR}/preimage,>")
@@ -226,16 +236,28 @@ function(preimage_test room file)
       set(name "${test}.ranks${count}")
       add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} -n ${count} $<TARGET_FILE:${target}>)
       set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} PROCESSORS ${count} ENVIRONMENT
-        "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_NUM_THREADS=1")
+        "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_NUM_THREADS=1;OMP_WAIT_POLICY=passive")
     endforeach()
   else()
     add_test(NAME "${test}" COMMAND ${target})
     set_tests_properties("${test}" PROPERTIES TIMEOUT ${limit} ENVIRONMENT
-      "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+      "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_WAIT_POLICY=passive")
     if(may_skip)
       set_tests_properties("${test}" PROPERTIES SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] ")
     endif()
   endif()
+endfunction()
+
+# A method outside the repository's own: what it takes to add one, held by a test. A program with a registry of its
+# own, which the linker finds before the library's.
+function(preimage_sixth_method)
+  set(base "${CMAKE_SOURCE_DIR}/tests/sixth_method")
+  preimage_room(experiments/echo IN "${base}" LINKS run)
+  add_executable(preimage-sixth EXCLUDE_FROM_ALL src/app/main.cpp "${base}/registry.cpp")
+  target_include_directories(preimage-sixth PRIVATE "${CMAKE_SOURCE_DIR}/src/app" "${base}")
+  target_link_libraries(preimage-sixth PRIVATE preimage_app preimage_experiments_echo preimage_warnings)
+  add_dependencies(experiments_echo_echo_test preimage-sixth)
+  target_compile_definitions(experiments_echo_echo_test PRIVATE PREIMAGE_SIXTH="$<TARGET_FILE:preimage-sixth>")
 endfunction()
 
 # tests/fuzz/NAME_fuzz.cpp: libFuzzer targets of the torch-free rooms.
@@ -305,6 +327,11 @@ function(preimage_benchmarks)
     endif()
     add_executable(${name} EXCLUDE_FROM_ALL "${unit}")
     target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src")
+    # Headers of a method include each other by their path below it.
+    string(REGEX REPLACE "_.*" "" method "${name}")
+    if(IS_DIRECTORY "${CMAKE_SOURCE_DIR}/src/experiments/${method}")
+      target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src/experiments/${method}")
+    endif()
     target_link_libraries(${name} PRIVATE preimage_app preimage_warnings)
     file(STRINGS "${unit}" google REGEX "<benchmark/benchmark.h>")
     if(google)

@@ -28,7 +28,7 @@ std::vector<std::pair<std::string, std::string_view>> worker_sources() {
     target_link_libraries(preimage-sandbox PRIVATE preimage_sandbox preimage_warnings)
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/sandbox/*_test.cpp")
     foreach(test IN LISTS tests)
-      preimage_test_names(sandbox "${test}" name target)
+      preimage_test_names("${CMAKE_SOURCE_DIR}" sandbox "${test}" name target)
       add_dependencies(${target} preimage-sandbox)
       set_tests_properties(${name} PROPERTIES PROCESSORS 2)  # they measure time
     endforeach()

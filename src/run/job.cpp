@@ -80,6 +80,19 @@ struct Source {
   std::vector<std::string> settings;
 };
 
+// One placement serves all combinations of a run: to sweep it would change nothing.
+void refuse_swept_placement(const base::Fields& fields, const Json& sweep, const Source& source,
+                            ConfigErrors& errors) {
+  for (const auto& [path, values] : sweep.items()) {
+    const auto* field = fields.find(path);
+    if (field && field->info.role == base::FieldRole::placement)
+      errors.push_back(str(source.place, ":", base::line_of_key(source.text, path),
+                           ": \"sweep\": \"", path,
+                           "\" decides only where and how the run is computed and has one "
+                           "value for all combinations; set it beside the sweep"));
+  }
+}
+
 Combination make_combination(const Source& source, const Json& sweep,
                              std::unique_ptr<Experiment> experiment, ConfigErrors& errors) {
   Combination out{.sweep = sweep, .experiment = std::move(experiment)};
@@ -137,6 +150,8 @@ Job parse_job(const std::string& text, const JobRequest& request, const Experime
     }
     base::throw_if_any(errors);
   }
+  refuse_swept_placement(all_fields(job.combinations.front()), head.sweep, source, errors);
+  base::throw_if_any(errors);
   job.identity = base::identity_json(all_fields(job.combinations.front()));
   for (const auto& [field, values] : head.sweep.items()) erase_path(job.identity, field);
   return job;

@@ -149,8 +149,8 @@ void prepare_folder(const fs::path& folder) {
                              "; choose another --out");
   }
   if (fs::exists(folder / "run.json")) return;
-  const std::set<std::string> ours = {"journal", "segments",   "log",
-                                      "report",  "state.json", "results.h5"};
+  const std::set<std::string> ours = {"journal",    "segments",   "log",         "report",
+                                      "state.json", "results.h5", "combinations"};
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
     if (ours.count(name) || name.rfind("lock", 0) == 0 || name.rfind("run.json", 0) == 0) continue;

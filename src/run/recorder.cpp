@@ -1,5 +1,7 @@
 #include "preimage/run/recorder.hpp"
 
+#include <algorithm>
+
 #include "preimage/base/budget.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -11,6 +13,9 @@ namespace {
 namespace fs = std::filesystem;
 using base::Json;
 using base::str;
+
+// Of the segments that are kept for reading, as files.
+constexpr uint64_t kReadBytes = 64ull << 20;
 
 Json to_json(const std::string& id, const Committed& unit) {
   return {id, unit.scalars, unit.segment.name, unit.segment.crc, unit.segment.bytes};
@@ -150,16 +155,31 @@ void Recorder::exchange() {
   }
 }
 
+// Units of a wave lie side by side in the segments of their ranks.
+const Recorder::SegmentOutputs& Recorder::segment_of(const store::SegmentRef& ref) const {
+  const auto found = std::find_if(read_.begin(), read_.end(),
+                                  [&](const auto& entry) { return entry.first.name == ref.name; });
+  if (found != read_.end()) {
+    read_.splice(read_.begin(), read_, found);
+    return read_.front().second;
+  }
+  auto segment = store::read_segment(options_.out / "segments", ref);
+  SegmentOutputs outputs;
+  for (auto& entry : segment.units) outputs.emplace(entry.id, std::move(entry.output));
+  read_.emplace_front(ref, std::move(outputs));
+  uint64_t bytes = 0;
+  for (auto entry = read_.begin(); entry != read_.end();) {
+    bytes += entry->first.bytes;
+    entry = bytes > kReadBytes && entry != read_.begin() ? read_.erase(entry) : std::next(entry);
+  }
+  return read_.front().second;
+}
+
 store::UnitOutput Recorder::read(const std::string& unit_id) const {
   const auto* unit = find(unit_id);
   base::check(unit != nullptr, "only a committed unit is read");
   store::UnitOutput out;
-  if (!unit->segment.name.empty()) {
-    auto segment = store::read_segment(options_.out / "segments", unit->segment);
-    for (auto& entry : segment.units) {
-      if (entry.id == unit_id) out = std::move(entry.output);
-    }
-  }
+  if (!unit->segment.name.empty()) out = segment_of(unit->segment).at(unit_id);
   out.scalars = unit->scalars;
   return out;
 }

@@ -61,6 +61,8 @@ class JobRun {
 
   const cluster::Session& session_;
   const cluster::Communicator& world_;
+  const cluster::Communicator worker_ = cluster::alone();  // one rank a worker
+  SharedObjects shared_;
   const JobRequest& request_;
   const ExperimentFactory& factory_;
   Job job_;
@@ -160,6 +162,7 @@ void JobRun::open_recorder() {
 Context JobRun::context_of(const Combination& combination) {
   Context::Parts parts;
   parts.world = &world_;
+  parts.worker = &worker_;
   parts.seed = static_cast<uint64_t>(combination.run.seed);
   parts.device = placement_.device;
   parts.threads = placement_.threads;
@@ -173,6 +176,7 @@ Context JobRun::context_of(const Combination& combination) {
   parts.watchdog = watchdog_.get();
   parts.sandbox = request_.sandbox;
   parts.sweep = combination.sweep;
+  parts.shared = &shared_;
   return Context(std::move(parts));
 }
 

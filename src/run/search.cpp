@@ -205,8 +205,10 @@ Wave Loop::next_wave(int64_t number) {
     auto& list = recorder_.suspect(unit.id) ? wave.suspects : wave.missing;
     list.push_back({&unit, static_cast<int64_t>(i)});
   }
-  std::stable_sort(wave.missing.begin(), wave.missing.end(),
-                   [](const Place& a, const Place& b) { return a.unit->cost > b.unit->cost; });
+  std::stable_sort(wave.missing.begin(), wave.missing.end(), [](const Place& a, const Place& b) {
+    if (a.unit->group != b.unit->group) return a.unit->group < b.unit->group;
+    return a.unit->cost > b.unit->cost;
+  });
   return wave;
 }
 
@@ -281,7 +283,8 @@ std::vector<Told> Loop::results(const Wave& wave) const {
   std::vector<Told> out;
   for (const auto& unit : wave.units) {
     const auto* committed = recorder_.find(unit.id);
-    out.push_back({unit, committed ? committed->scalars : base::Json(), committed == nullptr});
+    out.push_back({unit, committed ? committed->scalars : base::Json(), committed == nullptr,
+                   [this, id = unit.id] { return recorder_.read(id); }});
   }
   return out;
 }
@@ -295,6 +298,7 @@ void Loop::run() {
       break;
     }
     save_state(wave, number == 0);
+    search_.prepare(number);
     evaluate(wave);
     search_.tell(results(wave));
     if (context_.world().root()) context_.progress().wave_done(counts(wave));

@@ -40,11 +40,12 @@ store::Cell cell_of(const Json& value, store::Type type) {
   return value.is_string() ? value.get<std::string>() : base::canonical(value);
 }
 
-Unit outer_unit(const std::string& method, const Unit& inner, const Json& sweep) {
+Unit outer_unit(const std::string& method, const Unit& inner, const Json& sweep, int64_t group) {
   Json key = inner.key.is_object() ? inner.key : Json{{"key", inner.key}};
   key["sweep"] = sweep;
   auto unit = make_unit(method, inner.stage, key);
   unit.cost = inner.cost;
+  unit.group = group;
   return unit;
 }
 
@@ -55,12 +56,25 @@ std::vector<Json> expand_sweep(const Json& sweep, const std::string& place) {
     throw base::config_error(place + ": \"sweep\" is " + sweep.dump() +
                              ", expected an object like {\"run.seed\": [0, 1]}");
   }
+  double count = 1;
+  for (const auto& [field, values] : sweep.items()) {
+    const auto what = str(place, ": \"sweep\": \"", field, "\" is ", values.dump());
+    if (!values.is_array() || values.empty())
+      throw base::config_error(what + ", expected a list of one or more values");
+    for (size_t i = 0; i < values.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (values[i] == values[j])
+          throw base::config_error(
+              str(what, ": found ", values[i].dump(), " twice, expected different values"));
+      }
+    }
+    count *= static_cast<double>(values.size());
+  }
+  if (count > static_cast<double>(kMostCombinations))
+    throw base::config_error(str(place, ": \"sweep\" has ", count, " combinations, at most ",
+                                 kMostCombinations, " fit one run; divide it into several jobs"));
   std::vector<Json> out = {Json::object()};
   for (const auto& [field, values] : sweep.items()) {
-    if (!values.is_array() || values.empty()) {
-      throw base::config_error(str(place, ": \"sweep\": \"", field, "\" is ", values.dump(),
-                                   ", expected a list of one or more values"));
-    }
     std::vector<Json> longer;
     for (const auto& combination : out) {
       for (const auto& value : values) {
@@ -73,8 +87,8 @@ std::vector<Json> expand_sweep(const Json& sweep, const std::string& place) {
   return out;
 }
 
-// One part's view of the common work. Units come in the order of the parts, so what is taken beyond
-// a part's last unit belongs to later parts and waits for them in `backlog`.
+// One part's view of the common work. Units are dealt in the order of the parts (Unit::group), so
+// what is taken beyond a part's last unit belongs to later parts and waits for them in `backlog`.
 class SweepSearch::PartWork : public Work {
  public:
   using Backlog = std::map<size_t, std::vector<Unit>>;
@@ -135,11 +149,19 @@ std::vector<Unit> SweepSearch::ask(int64_t wave) {
     ended_[p] = units.empty();
     active_[p] = !units.empty();
     for (const auto& inner : units) {
-      out.push_back(outer_unit(parts_[p].context->method(), inner, parts_[p].context->sweep()));
+      base::check(inner.group == 0, "groups of units belong to the sweep");
+      out.push_back(outer_unit(parts_[p].context->method(), inner, parts_[p].context->sweep(),
+                               static_cast<int64_t>(p)));
       origins_.emplace(out.back().id, Origin{p, inner});
     }
   }
   return out;
+}
+
+void SweepSearch::prepare(int64_t wave) {
+  for (size_t p = 0; p < parts_.size(); ++p) {
+    if (active_[p]) parts_[p].search->prepare(wave);
+  }
 }
 
 void SweepSearch::evaluate(Work& work) {
@@ -155,7 +177,12 @@ void SweepSearch::tell(const std::vector<Told>& results) {
   std::vector<std::vector<Told>> split(parts_.size());
   for (const auto& told : results) {
     const auto& origin = origins_.at(told.unit.id);
-    split[origin.part].push_back({origin.inner, told.scalars, told.quarantined});
+    split[origin.part].push_back(
+        {origin.inner, told.scalars, told.quarantined, [this, read = told.output] {
+           auto output = read();
+           drop_columns(output);
+           return output;
+         }});
   }
   for (size_t p = 0; p < parts_.size(); ++p) {
     if (active_[p]) parts_[p].search->tell(split[p]);
@@ -191,6 +218,13 @@ void SweepSearch::add_columns(size_t part, store::UnitOutput& output) const {
     for (auto& row : rows) {
       for (const auto& column : columns_) row.push_back(cell_of(sweep[column.name], column.type));
     }
+  }
+}
+
+// A search sees its rows as it gave them.
+void SweepSearch::drop_columns(store::UnitOutput& output) const {
+  for (auto& [name, rows] : output.rows) {
+    for (auto& row : rows) row.resize(row.size() - columns_.size());
   }
 }
 

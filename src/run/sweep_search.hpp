@@ -15,6 +15,7 @@ class SweepSearch : public Search {
   explicit SweepSearch(std::vector<SweepPart> parts);
 
   std::vector<Unit> ask(int64_t wave) override;
+  void prepare(int64_t wave) override;
   void evaluate(Work& work) override;
   void tell(const std::vector<Told>& results) override;
   store::UnitOutput finish() override;
@@ -28,6 +29,7 @@ class SweepSearch : public Search {
   };
 
   void add_columns(size_t part, store::UnitOutput& output) const;
+  void drop_columns(store::UnitOutput& output) const;
 
   std::vector<SweepPart> parts_;
   std::vector<store::Column> columns_;  // one for each swept field

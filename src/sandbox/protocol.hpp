@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "supervisor/descriptor.hpp"
 #include "preimage/sandbox/pool.hpp"
+#include "supervisor/descriptor.hpp"
 #include "supervisor/slot.hpp"
 
 namespace preimage::sandbox {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "preimage/base/str.hpp"
@@ -140,6 +141,10 @@ class Assembly {
         survey_(survey_of(schemas, input)),
         units_(file, "units", results_units_schema(), true) {
     for (const auto& schema : schemas.tables) {
+      if (schema.intermediate) {
+        intermediate_.insert(schema.name);
+        continue;
+      }
       tables_.emplace(std::piecewise_construct, std::forward_as_tuple(schema.name),
                       std::forward_as_tuple(file, schema.name, schema, true));
     }
@@ -168,6 +173,7 @@ class Assembly {
  private:
   void add(const UnitOutput& output, int64_t unit) {
     for (const auto& [name, rows] : output.rows) {
+      if (intermediate_.count(name)) continue;
       const auto table = tables_.find(name);
       if (table == tables_.end()) base::check(false, "the schemas name table " + name);
       for (const auto& row : rows) table->second.append(row);
@@ -183,6 +189,7 @@ class Assembly {
   Survey survey_;
   TableWriter units_;
   std::map<std::string, TableWriter> tables_;
+  std::set<std::string> intermediate_;
   std::map<std::string, IndexedTensorWriter> tensors_;
 };
 

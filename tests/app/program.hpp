@@ -30,6 +30,8 @@ struct Ended {
 // A folder of its own for each test.
 class ProgramTest : public testing::Test {
  protected:
+  std::string program_ = PREIMAGE_BINARY;
+
   std::string path(const std::string& name) const { return folder_ / name; }
 
   std::string put(const std::string& name, const std::string& text) const {
@@ -52,7 +54,7 @@ class ProgramTest : public testing::Test {
                  int ranks = 1) const {
     std::vector<std::string> argv;
     if (ranks > 1) argv = {"mpirun", "-n", base::str(ranks)};
-    argv.push_back(PREIMAGE_BINARY);
+    argv.push_back(program_);
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     put("stdin", input);
     const int in = ::open(path("stdin").c_str(), O_RDONLY | O_CLOEXEC);

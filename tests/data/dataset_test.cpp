@@ -1,5 +1,5 @@
-// Readers against examples worked out apart (scripts/fixtures/make_data_fixtures.py), and every way to
-// refuse.
+// Readers against examples worked out apart (scripts/fixtures/make_data_fixtures.py), and every way
+// to refuse.
 #include "preimage/data/dataset.hpp"
 
 #include <gmock/gmock.h>

@@ -75,6 +75,17 @@ class Toy : public testing::Test {
     return false;
   }
 
+  // Two ranks, killed once so many units are committed.
+  void kill_at(size_t units, const std::vector<std::string>& command, const std::string& out) {
+    const pid_t pid = start(2, command);
+    ASSERT_TRUE(wait_for_units(out, units)) << errors();
+    ::kill(-pid, SIGKILL);  // mpirun; its ranks are in groups of their own and go a little later
+    base::wait_process(pid);
+    for (int i = 0; i < 100 && !folder_user(path(out)).empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+
   tests::Folder folder_;
   int jobs_ = 0;
 };
@@ -110,13 +121,7 @@ TEST_F(Toy, KilledAtSeveralMomentsItResumesToTheSameResults) {
   ASSERT_EQ(run(2, program(job, "whole")), 0) << errors();
   for (const size_t units : {1, 25, 45}) {
     const auto out = base::str("killed", units);
-    const pid_t pid = start(2, program(job, out));
-    ASSERT_TRUE(wait_for_units(out, units)) << errors();
-    ::kill(-pid, SIGKILL);  // mpirun; its ranks are in groups of their own and go a little later
-    base::wait_process(pid);
-    for (int i = 0; i < 100 && !folder_user(path(out)).empty(); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
+    kill_at(units, program(job, out), out);
     auto command = program(job, out);
     command.push_back("--resume");
     ASSERT_EQ(run(units == 25 ? 3 : 1, command), 0) << errors();
@@ -182,6 +187,40 @@ TEST_F(Toy, ASweepRunsItsCombinationsTogether) {
   const auto job = write_job("{}", R"(, "sweep": {"run.seed": [1, 2], "toy.units": [3, 4]})");
   ASSERT_EQ(run(3, program(job, "out")), 0) << errors();
   EXPECT_EQ(contents(path("out")).size(), size_t{3} * (3 + 4 + 3 + 4));
+}
+
+// Units of several combinations, which differ in cost and number: on any number of ranks, and
+// killed at several moments, each gives what the job by itself gives.
+TEST_F(Toy, ASweepOfUnequalUnitsIsTheSameOnAnyRanksAndAfterKills) {
+  const auto job =
+      write_job(R"({"sleep_ms": 1})",
+                R"(, "sweep": {"run.seed": [1, 2], "toy.units": [9, 2, 5], "toy.scale": [1, 3]})");
+  for (const int ranks : {1, 2, 3})
+    ASSERT_EQ(run(ranks, program(job, base::str("out", ranks))), 0) << errors();
+  const auto expected = contents(path("out1"));
+  EXPECT_EQ(expected.size(), size_t{4} * 3 * (9 + 2 + 5));
+  EXPECT_EQ(contents(path("out2")), expected);
+  EXPECT_EQ(contents(path("out3")), expected);
+  EXPECT_EQ(base::read_file(
+                path("out3") / "combinations/run.seed=2,toy.scale=3,toy.units=5/prepared", 100),
+            "3");
+  auto command = program(job, "killed");
+  command.push_back("--resume");
+  for (const size_t units : {5, 70, 150}) kill_at(units, command, "killed");
+  ASSERT_EQ(run(2, command), 0) << errors();
+  EXPECT_EQ(contents(path("killed")), expected);
+}
+
+TEST_F(Toy, ASweepRefusesWhatWouldChangeNothing) {
+  const auto refused = [&](const std::string& sweep) {
+    EXPECT_EQ(run(1, program(write_job("{}", R"(, "sweep": )" + sweep), "refused")), 78);
+    return errors();
+  };
+  EXPECT_THAT(
+      refused(R"({"run.seed": [0, 1, 0]})"),
+      testing::HasSubstr("\"run.seed\" is [0,1,0]: found 0 twice, expected different values"));
+  EXPECT_THAT(refused(R"({"run.threads": [1, 2]})"),
+              testing::HasSubstr("\"run.threads\" decides only where and how"));
 }
 
 TEST_F(Toy, TheWatchdogNamesASilentRank) {

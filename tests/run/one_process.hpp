@@ -40,6 +40,8 @@ class OneProcess {
         progress_(base::Log(), false) {
     run::Context::Parts parts;
     parts.world = &world_;
+    parts.worker = &world_;
+    parts.shared = &shared_;
     parts.seed = options.seed;
     parts.out = out_;
     parts.method = method;
@@ -59,6 +61,7 @@ class OneProcess {
  private:
   Folder folder_;
   cluster::Communicator world_;
+  run::SharedObjects shared_;
   std::filesystem::path out_;
   base::Budget budget_;
   run::Recorder recorder_;

@@ -222,6 +222,7 @@ TEST(SweepLoop, EachCombinationGivesWhatItGivesAlone) {
   Context::Parts parts;
   const auto world = cluster::alone();
   parts.world = &world;
+  parts.worker = &world;
   parts.seed = 2;
   parts.out = folder.path();
   parts.method = "toy";

@@ -8,8 +8,11 @@
 #include <csignal>
 #include <thread>
 
+#include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/cluster/session.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/experiment.hpp"
 #include "preimage/run/progress.hpp"
@@ -54,6 +57,19 @@ class ToySearch : public run::Search {
     return out;
   }
 
+  // Counts the waves that all ranks prepared, in a file that a resumed run finds again.
+  void prepare(int64_t wave) override {
+    base::check(wave == wave_, "a wave is prepared after it was asked for");
+    base::check(context_.world().all_reduce_sum(wave) == wave * context_.world().size(),
+                "all ranks prepare the same wave");
+    prepared_ = wave + 1;
+    cluster::on_root(context_.world(), [&] {
+      std::filesystem::create_directories(context_.folder());
+      base::write_file_atomically(context_.folder() / "prepared", std::to_string(prepared_));
+      return std::string();
+    });
+  }
+
   void evaluate(run::Work& work) override {
     for (auto units = work.take(2); !units.empty(); units = work.take(2)) {
       for (const auto& unit : units) {
@@ -67,6 +83,10 @@ class ToySearch : public run::Search {
     for (const auto& told : results) {
       seen_ += told.quarantined ? 0 : 1;
       if (told.quarantined) continue;
+      // The rows that the unit committed, without what a sweep adds to them.
+      const auto row = told.output().rows.at("toy/values").at(0);
+      base::check(row.size() == 5 && row[2] == store::Cell(told.scalars["value"].get<int64_t>()),
+                  "a search gets the rows back that it gave");
       salt_ = (salt_ * 31 + told.scalars["value"].get<int64_t>()) % 1000003;
     }
     context_.progress().note(base::str("salt ", salt_));
@@ -74,7 +94,7 @@ class ToySearch : public run::Search {
 
   store::UnitOutput finish() override {
     store::UnitOutput out;
-    out.rows["toy/summary"].push_back({seen_, salt_});
+    out.rows["toy/summary"].push_back({seen_, salt_, prepared_});
     return out;
   }
 
@@ -89,7 +109,9 @@ class ToySearch : public run::Search {
                                 {.name = "seconds", .type = store::Type::f64, .measured = true}}},
                    {.name = "toy/summary",
                     .description = "the end",
-                    .columns = {{"told", store::Type::i64}, {"salt", store::Type::i64}}}},
+                    .columns = {{"told", store::Type::i64},
+                                {"salt", store::Type::i64},
+                                {"prepared", store::Type::i64}}}},
         .tensors = {{.name = "toy/vectors", .description = "vectors", .axes = {"unit", "d"}}}};
   }
 
@@ -98,7 +120,11 @@ class ToySearch : public run::Search {
 
  private:
   run::Unit make(int64_t wave, int64_t i, int64_t salt) const {
-    return run::make_unit(context_.method(), "toy", {{"wave", wave}, {"i", i}, {"salt", salt}});
+    auto unit =
+        run::make_unit(context_.method(), "toy", {{"wave", wave}, {"i", i}, {"salt", salt}});
+    // Those of several combinations mix when they are sorted by it.
+    unit.cost = static_cast<double>((i * 7 + options_.scale * 5 + options_.units) % 11);
+    return unit;
   }
 
   store::UnitOutput compute(const run::Unit& unit) {
@@ -126,6 +152,7 @@ class ToySearch : public run::Search {
   int64_t wave_ = 0;
   int64_t salt_ = 7;
   int64_t seen_ = 0;
+  int64_t prepared_ = 0;
 };
 
 class ToyExperiment : public run::Experiment {

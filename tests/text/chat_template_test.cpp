@@ -1,4 +1,5 @@
-// Rendered texts against transformers' apply_chat_template (scripts/fixtures/make_chat_fixtures.py).
+// Rendered texts against transformers' apply_chat_template
+// (scripts/fixtures/make_chat_fixtures.py).
 #include "preimage/text/chat_template.hpp"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,5 @@
-// Fenced blocks against markdown-it-py, a CommonMark parser (scripts/fixtures/make_program_fixtures.py).
+// Fenced blocks against markdown-it-py, a CommonMark parser
+// (scripts/fixtures/make_program_fixtures.py).
 #include "preimage/text/code_block.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Scores against the definitions of the official scripts (scripts/fixtures/make_metrics_fixtures.py).
+// Scores against the definitions of the official scripts
+// (scripts/fixtures/make_metrics_fixtures.py).
 #include "preimage/text/metrics.hpp"
 
 #include <gtest/gtest.h>

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <optional>
 #include <set>
@@ -75,7 +76,8 @@ class Recorder {
   void flush_if_due();
   // Collective, after flush(): every rank learns what the others committed since the last exchange.
   void exchange();
-  // Rows and tensors of a committed unit; reads its segment. For checkpoints, not for loops.
+  // Rows and tensors of a committed unit, read from its segment; a few segments are kept, so that
+  // units of a wave may be read one after another.
   store::UnitOutput read(const std::string& unit_id) const;
 
   // What a search gave at its end (Search::finish); goes into results.h5. Rank 0.
@@ -86,7 +88,9 @@ class Recorder {
   void close();
 
  private:
+  using SegmentOutputs = std::unordered_map<std::string, store::UnitOutput>;  // by unit id
   void load();
+  const SegmentOutputs& segment_of(const store::SegmentRef& ref) const;
 
   cluster::Communicator comm_;
   RecorderOptions options_;
@@ -103,6 +107,7 @@ class Recorder {
   std::set<std::string> quarantined_;
   std::set<std::string> suspects_;
   store::UnitOutput final_;
+  mutable std::list<std::pair<store::SegmentRef, SegmentOutputs>> read_;  // used last first
 };
 
 }  // namespace preimage::run

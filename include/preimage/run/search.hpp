@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ struct Unit {
   // What it is expected to take, in any measure of the search's own: dear units are dealt first, so
   // that no worker ends a wave with a long one. Changes no result.
   double cost = 0;
+  // Units of a lower group are dealt before all of a higher one, whatever they cost: a worker that
+  // has seen one of the next group gets none of an earlier one any more. Changes no result.
+  int64_t group = 0;
 };
 
 // id = the first 128 bits of SHA-256 over the canonical JSON of {method, stage, key}.
@@ -31,6 +35,8 @@ struct Told {
   Unit unit;
   base::Json scalars;        // what the unit committed
   bool quarantined = false;  // it ended its rank three times: scalars is null
+  // Its rows and tensors, read from its segment: on the ranks that need them, and not to be kept.
+  std::function<store::UnitOutput()> output;
 };
 
 // The units of one wave as one worker sees them.
@@ -53,9 +59,15 @@ class Search {
   // every rank calls it and gets the same list. A unit that an earlier wave committed already is
   // not computed again; its result is told again.
   virtual std::vector<Unit> ask(int64_t wave) = 0;
+  // What the ranks do together before the units of a wave are dealt: a training, a fit, a file
+  // beside the results. Collective, called by every rank for each wave that has units, also when
+  // all of them are committed: it must find its own finished work again (Context::folder()). The
+  // only place for such things: ask and tell have no effects. Throws CollectiveError with
+  // ExitCode::stopped, on all ranks, when the budget ends it.
+  virtual void prepare(int64_t /*wave*/) {}
   // Called on every worker once a wave; owns its inner loop.
   virtual void evaluate(Work& work) = 0;
-  // All results of the wave in unit order, on every rank.
+  // All results of the wave in unit order, on every rank. Pure, as ask() is.
   virtual void tell(const std::vector<Told>& results) = 0;
   // Rows and tensors derived from the whole search (gates, sweep tables), on rank 0 after the last
   // wave.

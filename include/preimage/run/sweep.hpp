@@ -14,7 +14,8 @@ class Context;
 
 // Every combination as {"field": value}; fields in the order of their names, the last one fastest.
 // An empty sweep gives one empty combination. Throws ExitCode::bad_config for a field without a
-// list.
+// list, a value that a field has twice, and more than kMostCombinations.
+inline constexpr int64_t kMostCombinations = 10'000;  // each holds its config and state in memory
 std::vector<base::Json> expand_sweep(const base::Json& sweep, const std::string& place);
 
 // One combination of a sweep, with the context and the search of its own config (not owned).

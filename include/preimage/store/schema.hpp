@@ -27,6 +27,8 @@ struct TableSchema {
   std::string description;
   std::vector<Column> columns;
   int64_t version = 1;
+  // For later waves of the same run: stays in the segments and does not come into results.h5.
+  bool intermediate = false;
 };
 
 // A dataset whose first axis counts items; items of one dataset may differ in their other sizes and

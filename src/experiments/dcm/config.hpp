@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "preimage/base/config.hpp"
+#include "preimage/optim/schedule.hpp"
 #include "report/conflict.hpp"
 #include "report/convergence.hpp"
 #include "report/gates.hpp"
-#include "preimage/base/config.hpp"
-#include "preimage/optim/schedule.hpp"
 
 namespace preimage::dcm {
 

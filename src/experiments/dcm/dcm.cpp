@@ -1,4 +1,5 @@
 #include "dcm.hpp"
+#include "method.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,6 +8,7 @@
 
 #include "optimiser.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
 #include "search.hpp"
 
@@ -121,7 +123,8 @@ std::unique_ptr<run::Search> Dcm::make_search(run::Context& context) {
   auto tokenizer = text::load_tokenizer(config_.model.dir);
   auto vocabulary = make_vocabulary(config_, tokenizer, model_config);
   auto pairs = load_pairs(config_, tokenizer, vocabulary, model_config);
-  auto model = lm::load_model(config_.model.dir, load_options(config_.model, context.device()));
+  auto model =
+      lm::shared_model(context, config_.model.dir, load_options(config_.model, context.device()));
   auto statistics = table_statistics(*model);
   const auto ids = at::tensor({vocabulary.mode_question, vocabulary.mode_answer}, at::kLong)
                        .to(context.device());
@@ -133,6 +136,10 @@ std::unique_ptr<run::Search> Dcm::make_search(run::Context& context) {
       Setup{config_, context.seed(), std::move(tokenizer), std::move(vocabulary), std::move(pairs),
             std::move(model), std::move(statistics), std::move(modes)});
   return std::make_unique<DcmSearch>(context, std::move(setup));
+}
+
+std::unique_ptr<run::Experiment> make_method() {
+  return std::make_unique<Dcm>();
 }
 
 }  // namespace preimage::dcm

@@ -12,10 +12,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "report/conflict.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/optim/adam.hpp"
 #include "preimage/optim/schedule.hpp"
+#include "report/conflict.hpp"
 
 namespace preimage::dcm {
 

@@ -4,10 +4,10 @@
 
 #include <ATen/ATen.h>
 
-#include "report/k_sweep.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/run/progress.hpp"
+#include "report/k_sweep.hpp"
 #include "report/tables.hpp"
 #include "report/unit_output.hpp"
 #include "unit_runner.hpp"

@@ -12,8 +12,8 @@
 #include "baselines.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/search.hpp"
-#include "setup.hpp"
 #include "report/summary.hpp"
+#include "setup.hpp"
 
 namespace preimage::dcm {
 

@@ -1,4 +1,5 @@
 #include "finetune.hpp"
+#include "method.hpp"
 
 #include <cmath>
 #include <filesystem>
@@ -15,7 +16,7 @@
 #include "preimage/run/recorder.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 
-namespace preimage::experiments {
+namespace preimage::finetune {
 namespace {
 
 namespace fs = std::filesystem;
@@ -203,4 +204,8 @@ void Finetune::run(run::Context& context) {
   context.recorder().merge({context.config(), finetune_schemas()});
 }
 
-}  // namespace preimage::experiments
+std::unique_ptr<run::Experiment> make_method() {
+  return std::make_unique<Finetune>();
+}
+
+}  // namespace preimage::finetune

@@ -5,7 +5,7 @@
 #include "preimage/lm/train/train.hpp"
 #include "preimage/run/experiment.hpp"
 
-namespace preimage::experiments {
+namespace preimage::finetune {
 
 struct FinetuneConfig {
   std::string model;  // folder with config.json and tokenizer.json, and weights unless from scratch
@@ -33,4 +33,4 @@ class Finetune : public run::Experiment {
   FinetuneConfig config_;
 };
 
-}  // namespace preimage::experiments
+}  // namespace preimage::finetune

@@ -80,18 +80,6 @@ void GenerationConfig::fields(base::Fields& f) {
   f.add("batch", batch, {.help = "sequences in flight", .min = 1, .max = 1e6, .role = placement});
 }
 
-void SandboxConfig::fields(base::Fields& f) {
-  f.add("level", level, {.help = "walls around programs", .choices = {"full", "user"}});
-  f.add("cpu_s", cpu_s,
-        {.help = "time of a program, scaled to this machine", .unit = "s", .min = 0.01});
-  f.add("wall_s", wall_s, {.help = "likewise, by the clock", .unit = "s", .min = 0.01});
-  f.add("memory_mb", memory_mb, {.help = "memory of a program", .unit = "MiB", .min = 16});
-  f.add("workers", workers,
-        {.help = "programs that compute at once on each rank; 0: its threads",
-         .min = 0,
-         .role = placement});
-}
-
 void ArmsConfig::fields(base::Fields& f) {
   f.add(
       "kinds", kinds,

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "arms/losses.hpp"
+#include "arms/training.hpp"
 #include "pairs.hpp"
 #include "preimage/base/config.hpp"
-#include "arms/training.hpp"
+#include "preimage/eval/sandbox_config.hpp"
 
 namespace preimage::verifier {
 
@@ -50,14 +51,6 @@ struct GenerationConfig {
   void fields(base::Fields& f);
 };
 
-struct SandboxConfig {
-  std::string level = "full";
-  double cpu_s = 2, wall_s = 6;
-  int64_t memory_mb = 1024;
-  int64_t workers = 0;
-  void fields(base::Fields& f);
-};
-
 struct ArmsConfig {
   std::vector<std::string> kinds = {"ouroboros"};
   std::string tokenizer;          // folder; "": the generator's
@@ -76,7 +69,7 @@ struct ArmsConfig {
 struct VerifierConfig {
   DataConfig data;
   GenerationConfig generation;
-  SandboxConfig sandbox;
+  eval::SandboxConfig sandbox;
   ArmsConfig arms;
   MiningOptions pairs;
   std::vector<std::string> losses = {"margin"};

@@ -35,7 +35,7 @@ void assign(Corpus& corpus, std::vector<int64_t> places, double share, Split spl
 }
 
 // The program as the verifier reads it.
-std::string shown_program(const Candidate& candidate, const VerifierConfig& config) {
+std::string shown_program(const eval::ProgramCandidate& candidate, const VerifierConfig& config) {
   if (config.labels != "token") return candidate.program;
   return (candidate.passes ? "# PASS\n" : "# FAIL\n") + candidate.program;
 }
@@ -75,11 +75,10 @@ Corpus read_corpus(const DataConfig& config, uint64_t seed) {
       corpus.problems.push_back({line.problem, "", line.prompt, split_named(line.split), {}, 0});
       if (line.split.empty()) without_split.push_back(static_cast<int64_t>(at->second));
     }
-    Candidate candidate;
+    eval::ProgramCandidate candidate;
     candidate.program = std::move(line.code);
     candidate.normal_form = squeezed(candidate.program);
     candidate.passes = line.pass;
-    candidate.verdict = line.pass ? "PASS" : "FAIL";
     corpus.problems[at->second].candidates.push_back(std::move(candidate));
   }
   assign(corpus, without_split, config.test_share, Split::test, seed);

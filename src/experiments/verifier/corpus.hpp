@@ -6,20 +6,20 @@
 #include <string>
 #include <vector>
 
-#include "candidate.hpp"
-#include "config.hpp"
 #include "arms/encoding.hpp"
-#include "pairs.hpp"
-#include "problems.hpp"
 #include "arms/selection.hpp"
 #include "arms/training.hpp"
+#include "config.hpp"
+#include "pairs.hpp"
+#include "preimage/eval/program_candidate.hpp"
+#include "problems.hpp"
 
 namespace preimage::verifier {
 
 struct CorpusProblem {
   std::string id, group, prompt;  // the verifier's prompt
   Split split = Split::train;
-  std::vector<Candidate> candidates;
+  std::vector<eval::ProgramCandidate> candidates;
   int64_t infra = 0;  // candidates that the sandbox could not judge: left out
 };
 

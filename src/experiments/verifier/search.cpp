@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 
@@ -34,9 +35,18 @@ VerifierSearch::VerifierSearch(run::Context& context, std::unique_ptr<const Setu
 std::vector<run::Unit> VerifierSearch::ask(int64_t) {
   if (stage_ == Stage::candidates)
     return candidate_units(setup_->config.generation, setup_->problems);
-  if (stage_ == Stage::done) return {};
+  return stage_ == Stage::scores ? score_units() : std::vector<run::Unit>();
+}
+
+void VerifierSearch::prepare(int64_t) {
+  if (stage_ != Stage::scores) return;
+  cluster::on_root(context_.world(), [&] {
+    std::filesystem::create_directories(context_.folder());
+    // Beside the results, so that another training can start from it.
+    if (setup_->config.generates()) write_corpus(corpus_, context_.folder() / "candidates.jsonl");
+    return std::string();
+  });
   train();
-  return score_units();
 }
 
 void VerifierSearch::evaluate(run::Work& work) {
@@ -65,24 +75,14 @@ void VerifierSearch::tell_candidates(const std::vector<run::Told>& results) {
   for (const auto& told : results) {
     if (told.quarantined) continue;
     auto& problem = corpus_.problems[places.at(told.unit.key.at("problem").get<std::string>())];
-    const auto& candidates = told.scalars.at("candidates");
-    const auto& measured = told.scalars.at("seconds");
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      auto candidate = candidate_from_json(candidates[i]);
-      candidate.cpu_s = measured[i].at(0);
-      candidate.detail = measured[i].at(1);
-      if (candidate.verdict == "INFRA") {
+    for (auto& candidate : candidates_of(told.output())) {
+      if (candidate.verdict == sandbox::Verdict::infra) {
         ++problem.infra;
       } else {
         problem.candidates.push_back(std::move(candidate));
       }
     }
   }
-  // Beside the results, so that another training can start from it.
-  cluster::on_root(context_.world(), [&] {
-    write_corpus(corpus_, context_.out() / "candidates.jsonl");
-    return std::string();
-  });
 }
 
 void VerifierSearch::train() {
@@ -157,10 +157,12 @@ store::UnitOutput VerifierSearch::score_problem(int64_t index) {
         problem.id,   split_name(problem.split), static_cast<int64_t>(i), c.program, c.tokens,
         c.logprob_sum};
     row.logprob_mean = c.logprob_sum / static_cast<double>(std::max<int64_t>(1, c.tokens));
-    row.stop = c.stop, row.verdict = c.verdict, row.normal_form = c.normal_form;
+    row.stop = c.stop, row.normal_form = c.normal_form;
+    row.verdict = c.verdict ? std::string(sandbox::name(*c.verdict)) : "";
     row.outputs = c.outputs, row.energy = chosen[i] / std::max(1.0, seeds),
     row.truncated = programs[i].truncated;
-    row.cpu_s = c.cpu_s, row.detail = c.detail;
+    row.cpu_s = c.cpu_s, row.detail = c.detail, row.passes = c.passes;
+    row.passes_shown = c.passes_shown ? int64_t{*c.passes_shown} : -1;
     out.rows[table::candidates].push_back(store::to_row(row));
     if (setup_->config.keep_inputs)
       out.tensors[tensor::inputs].push_back(

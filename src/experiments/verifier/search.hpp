@@ -6,11 +6,11 @@
 #include <optional>
 #include <vector>
 
-#include "corpus.hpp"
 #include "arms/ensemble.hpp"
-#include "report/evaluation.hpp"
+#include "corpus.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/search.hpp"
+#include "report/evaluation.hpp"
 #include "setup.hpp"
 
 namespace preimage::verifier {
@@ -19,9 +19,9 @@ class VerifierSearch : public run::Search {
  public:
   VerifierSearch(run::Context& context, std::unique_ptr<const Setup> setup);
 
-  // Trains before it gives the units of the scoring wave: a pure function of what was told, that
-  // all ranks compute together and whose state survives a kill.
   std::vector<run::Unit> ask(int64_t wave) override;
+  // Trains before the scoring wave; the state of the trainings survives a kill.
+  void prepare(int64_t wave) override;
   void evaluate(run::Work& work) override;
   void tell(const std::vector<run::Told>& results) override;
   store::UnitOutput finish() override;

@@ -15,10 +15,10 @@ namespace preimage::verifier {
 struct Setup {
   VerifierConfig config;
   uint64_t seed = 0;
-  Problems problems;                       // empty where candidates come from a file
-  std::optional<Generator> generator;      // likewise
-  text::Tokenizer tokenizer;               // of the verifier
-  std::function<sandbox::Judge&()> judge;  // made when the first program is to be run
+  Problems problems;                         // empty where candidates come from a file
+  std::optional<eval::TextModel> generator;  // likewise
+  text::Tokenizer tokenizer;                 // of the verifier
+  std::function<sandbox::Judge&()> judge;    // made when the first program is to be run
 };
 
 }  // namespace preimage::verifier

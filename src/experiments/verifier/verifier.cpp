@@ -1,4 +1,5 @@
 #include "verifier.hpp"
+#include "method.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -6,6 +7,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/sandbox/pool.hpp"
 #include "search.hpp"
@@ -25,25 +27,16 @@ void add_folder(std::set<std::string>& files, const fs::path& folder) {
   }
 }
 
-sandbox::PoolOptions pool_options(const SandboxConfig& config, int threads) {
-  sandbox::PoolOptions options;
-  options.level = config.level == "user" ? sandbox::Level::user : sandbox::Level::full;
-  options.limits.cpu_s = config.cpu_s;
-  options.limits.wall_s = config.wall_s;
-  options.limits.memory_mb = config.memory_mb;
-  options.workers = config.workers > 0 ? static_cast<int>(config.workers) : threads;
-  return options;
-}
-
 // Opened when the first program is to be run, and kept.
-std::function<sandbox::Judge&()> judge_of(run::Context& context, const SandboxConfig& config) {
+std::function<sandbox::Judge&()> judge_of(run::Context& context,
+                                          const eval::SandboxConfig& config) {
   return [&context, config, pool = std::shared_ptr<sandbox::Pool>()]() mutable -> sandbox::Judge& {
     if (!context.sandbox())
       throw base::unavailable_error(
           "the sandbox was not started; run the job by `preimage run` or `preimage launch`");
     if (!pool)
       pool = std::make_shared<sandbox::Pool>(*context.sandbox(),
-                                             pool_options(config, context.threads()));
+                                             eval::pool_options(config, context.threads()));
     return *pool;
   };
 }
@@ -101,14 +94,21 @@ std::unique_ptr<run::Search> Verifier::make_search(run::Context& context) {
       config_, context.seed(), {}, std::nullopt, text::load_tokenizer(config_.tokenizer_folder()),
       nullptr};
   if (config_.generates()) {
+    const auto dtype = config_.generation.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
     setup.problems = load_problems(config_, context.seed());
-    setup.generator = load_generator(config_.generation, context.device());
+    setup.generator = load_generator(
+        config_.generation, lm::shared_model(context, config_.generation.model,
+                                             {.dtype = dtype, .device = context.device()}));
     setup.judge = judge_of(context, config_.sandbox);
     if (context.world().root()) {
       for (const auto& note : setup.problems.notes) context.log().info(note);
     }
   }
   return std::make_unique<VerifierSearch>(context, std::make_unique<const Setup>(std::move(setup)));
+}
+
+std::unique_ptr<run::Experiment> make_method() {
+  return std::make_unique<Verifier>();
 }
 
 }  // namespace preimage::verifier

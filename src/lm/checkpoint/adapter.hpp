@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "preimage/base/json_node.hpp"
-#include "preimage/lm/model.hpp"
 #include "preimage/lm/checkpoint/safetensors.hpp"
+#include "preimage/lm/model.hpp"
 
 namespace preimage::lm {
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "checkpoint/adapter.hpp"
+#include "checkpoint/weight_source.hpp"
 #include "preimage/lm/checkpoint/checkpoint.hpp"
 #include "preimage/lm/model.hpp"
-#include "checkpoint/weight_source.hpp"
 
 namespace preimage::lm {
 

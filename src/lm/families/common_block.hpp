@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "decoder.hpp"
 #include "checkpoint/weight_source.hpp"
+#include "decoder.hpp"
 
 namespace preimage::lm {
 

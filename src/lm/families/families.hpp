@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "checkpoint/config_reader.hpp"
+#include "checkpoint/weight_source.hpp"
 #include "decoder.hpp"
 #include "preimage/lm/model.hpp"
-#include "checkpoint/weight_source.hpp"
 
 namespace preimage::lm {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "preimage/lm/generate/beam_search.hpp"
 #include "generate/stop_watcher.hpp"
+#include "preimage/lm/generate/beam_search.hpp"
 
 namespace preimage::lm {
 

@@ -15,9 +15,9 @@
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAGuard.h>
 
+#include "generate/runner.hpp"
 #include "preimage/nn/choose_tokens.hpp"
 #include "preimage/nn/decode_attention.hpp"
-#include "generate/runner.hpp"
 #include "token_rows.hpp"
 
 namespace preimage::lm {

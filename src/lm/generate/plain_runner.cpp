@@ -5,8 +5,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "preimage/nn/decode_attention.hpp"
 #include "generate/runner.hpp"
+#include "preimage/nn/decode_attention.hpp"
 #include "token_rows.hpp"
 
 namespace preimage::lm {

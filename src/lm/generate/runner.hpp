@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "preimage/lm/model.hpp"
 #include "preimage/lm/generate/sampling.hpp"
+#include "preimage/lm/model.hpp"
 #include "preimage/nn/paged_attention.hpp"
 
 namespace preimage::lm {

@@ -5,10 +5,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "generate/stop_watcher.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/t5/tasks.hpp"
-#include "generate/stop_watcher.hpp"
 #include "t5/requests.hpp"
 #include "token_rows.hpp"
 

@@ -10,9 +10,9 @@
 
 #include <algorithm>
 
+#include "cuda/tensor_cores.cuh"
 #include "preimage/base/error.hpp"
 #include "preimage/nn/decode_attention.hpp"
-#include "cuda/tensor_cores.cuh"
 
 namespace preimage::nn {
 namespace {

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <csignal>
 
-#include "supervisor/loop_proof.hpp"
 #include "preimage/base/budget.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "supervisor/loop_proof.hpp"
 #include "supervisor/process_tree.hpp"
 
 namespace preimage::sandbox {

@@ -15,8 +15,8 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
-#include "supervisor/process_tree.hpp"
 #include "protocol.hpp"
+#include "supervisor/process_tree.hpp"
 
 namespace preimage::sandbox {
 namespace {

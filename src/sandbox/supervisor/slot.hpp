@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 
-#include "walls/cgroup.hpp"
-#include "supervisor/events.hpp"
 #include "preimage/sandbox/pool.hpp"
+#include "supervisor/events.hpp"
 #include "supervisor/zygote.hpp"
+#include "walls/cgroup.hpp"
 
 namespace preimage::sandbox {
 

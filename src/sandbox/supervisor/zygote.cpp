@@ -19,8 +19,8 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/base/str.hpp"
-#include "walls/root_fs.hpp"
 #include "supervisor/worker_sources.hpp"
+#include "walls/root_fs.hpp"
 
 namespace preimage::sandbox {
 namespace {

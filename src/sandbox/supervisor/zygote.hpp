@@ -3,10 +3,10 @@
 
 #include <sys/types.h>
 
-#include "supervisor/descriptor.hpp"
-#include "walls/filter.hpp"
 #include "preimage/sandbox/pool.hpp"
+#include "supervisor/descriptor.hpp"
 #include "supervisor/python.hpp"
+#include "walls/filter.hpp"
 
 namespace preimage::sandbox {
 

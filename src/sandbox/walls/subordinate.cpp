@@ -11,10 +11,10 @@
 #include <sstream>
 #include <string>
 
-#include "supervisor/descriptor.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/process.hpp"
 #include "preimage/base/str.hpp"
+#include "supervisor/descriptor.hpp"
 
 namespace preimage::sandbox {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "jinja/syntax/nodes.hpp"
 #include "jinja/runtime.hpp"
+#include "jinja/syntax/nodes.hpp"
 
 namespace preimage::text::jinja {
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "preimage/base/str.hpp"
 #include "tokenizer/characters.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
-#include "preimage/base/str.hpp"
 
 namespace preimage::text {
 namespace {

@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "preimage/base/json_node.hpp"
 #include "tokenizer/model.hpp"
 #include "tokenizer/normalizer.hpp"
-#include "preimage/base/json_node.hpp"
 
 namespace preimage::text {
 

@@ -3,13 +3,13 @@
 
 #include <cstdlib>
 
+#include "preimage/base/error.hpp"
+#include "preimage/base/utf8.hpp"
 #include "tokenizer/characters.hpp"
 #include "tokenizer/charsmap.hpp"
 #include "tokenizer/component.hpp"
 #include "tokenizer/normalizer.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
-#include "preimage/base/error.hpp"
-#include "preimage/base/utf8.hpp"
 
 namespace preimage::text {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <unordered_map>
 
+#include "preimage/base/utf8.hpp"
 #include "tokenizer/component.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
-#include "preimage/base/utf8.hpp"
 
 namespace preimage::text {
 namespace {

@@ -9,8 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tokenizer/pieces.hpp"
 #include "preimage/base/json_node.hpp"
+#include "tokenizer/pieces.hpp"
 
 namespace preimage::text {
 

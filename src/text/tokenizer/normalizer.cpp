@@ -7,12 +7,12 @@
 #include <optional>
 #include <vector>
 
-#include "tokenizer/characters.hpp"
-#include "tokenizer/component.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
 #include "regex/regex.hpp"
+#include "tokenizer/characters.hpp"
+#include "tokenizer/component.hpp"
 
 namespace preimage::text {
 namespace {

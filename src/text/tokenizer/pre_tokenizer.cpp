@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "tokenizer/component.hpp"
 #include "preimage/base/utf8.hpp"
 #include "regex/regex.hpp"
+#include "tokenizer/component.hpp"
 
 namespace preimage::text {
 namespace {

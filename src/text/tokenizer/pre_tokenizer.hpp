@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "tokenizer/pieces.hpp"
 #include "preimage/base/json_node.hpp"
 #include "regex/regex.hpp"
+#include "tokenizer/pieces.hpp"
 
 namespace preimage::text {
 

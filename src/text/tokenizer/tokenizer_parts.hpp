@@ -7,13 +7,13 @@
 #include <unordered_set>
 #include <vector>
 
+#include "preimage/text/tokenizer/tokenizer.hpp"
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/decoder.hpp"
 #include "tokenizer/model.hpp"
 #include "tokenizer/normalizer.hpp"
 #include "tokenizer/post_processor.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
-#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::text {
 

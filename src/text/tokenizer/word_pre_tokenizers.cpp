@@ -1,8 +1,8 @@
 // Pre-tokenizers that cut at kinds of characters.
+#include "preimage/base/utf8.hpp"
 #include "tokenizer/characters.hpp"
 #include "tokenizer/component.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
-#include "preimage/base/utf8.hpp"
 
 namespace preimage::text {
 namespace {

@@ -1,5 +1,5 @@
-// The optimiser against what transformers and torch's Adam computed (scripts/fixtures/make_lm_fixtures.py),
-// against the scorer, and against itself in other company.
+// The optimiser against what transformers and torch's Adam computed
+// (scripts/fixtures/make_lm_fixtures.py), against the scorer, and against itself in other company.
 #include "optimiser.hpp"
 
 #include <ATen/ATen.h>

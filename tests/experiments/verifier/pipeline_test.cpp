@@ -12,6 +12,8 @@
 #include "preimage/run/search.hpp"
 #include "preimage/store/inspect.hpp"
 #include "run/one_process.hpp"
+#include "run/whole_run.hpp"
+#include "sandbox/late_judge.hpp"
 #include "search.hpp"
 
 namespace preimage::verifier {
@@ -37,7 +39,8 @@ VerifierConfig small_config() {
   return config;
 }
 
-// Programs without any sign of whether they pass: the label is a coin.
+// Programs of one letter each, of which every second passes: a rule of 26 parts, so that shuffled
+// labels teach 26 unrelated things and not, by chance, the whole of it or its opposite.
 void write_programs(const fs::path& path, int64_t problems) {
   const base::RandomStream random(3, "programs", "test");
   data::CandidateWriter writer(path);
@@ -46,8 +49,9 @@ void write_programs(const fs::path& path, int64_t problems) {
     for (int64_t i = 0; i < 6; ++i) {
       data::Candidate line;
       line.prompt = base::str("Problem ", p);
-      line.code = base::str("x = ", random.below(100000, at++));
-      line.pass = random.below(2, at++) == 0;
+      const auto letter = static_cast<char>('a' + random.below(26, at++));
+      line.pass = (letter - 'a') % 2 == 0;
+      line.code = base::str("x = ", letter, " + ", random.below(1000, at++));
       line.problem = base::str("p", p);
       line.index = i;
       writer.write(line);
@@ -74,14 +78,16 @@ MetricOf metric(const fs::path& out, const std::string& selector, const std::str
   return found;
 }
 
-fs::path run_from_file(tests::OneProcess& one, const std::string& labels) {
+fs::path run_from_file(tests::OneProcess& one, const std::string& labels, uint64_t seed = 4) {
   const auto file = one.out() / "programs.jsonl";
-  write_programs(file, 30);
+  write_programs(file, 36);
   auto config = small_config();
   config.data.candidates = file;
   config.labels = labels;
+  config.train.epochs = 12;
+  config.data.test_share = 0.4;
   auto setup = std::make_unique<const verifier::Setup>(verifier::Setup{
-      config, 4, {}, std::nullopt, text::load_tokenizer(config.arms.tokenizer), nullptr});
+      config, seed, {}, std::nullopt, text::load_tokenizer(config.arms.tokenizer), nullptr});
   VerifierSearch search(one.context(), std::move(setup));
   run::search_loop(one.context(), search);
   return one.out();
@@ -95,12 +101,21 @@ TEST(Pipeline, TheLabelAsATokenGivesTheOracle) {
                    metric(out, "oracle", "pass_at_1").value);
 }
 
-TEST(Pipeline, ShuffledLabelsGiveRandom) {
-  tests::OneProcess one("verifier", {.seed = 4});
-  const auto out = run_from_file(one, "shuffled");
-  const auto gain = metric(out, "verifier", "minus_random");
-  EXPECT_LE(gain.low, 0);
-  EXPECT_GE(gain.high, 0);
+// What the true labels teach is gone once they are shuffled.
+TEST(Pipeline, ShuffledLabelsGiveRandomWhereTrueOnesDoNot) {
+  tests::OneProcess own("verifier", {.seed = 4});
+  const auto learned = run_from_file(own, "true");
+  EXPECT_GT(metric(learned, "verifier", "pairwise_accuracy").value, 0.9);
+  EXPECT_GT(metric(learned, "verifier", "minus_random").low, 0);
+  // One draw of the shuffle may teach a part of the rule, or its opposite: the mean of several.
+  double sum = 0;
+  for (uint64_t seed = 4; seed < 8; ++seed) {
+    tests::OneProcess shuffled("verifier", {.seed = seed});
+    const double accuracy =
+        metric(run_from_file(shuffled, "shuffled", seed), "verifier", "pairwise_accuracy").value;
+    sum += accuracy;
+  }
+  EXPECT_NEAR(sum / 4, 0.5, 0.2);
 }
 
 // Judges by a rule instead of running anything: programs with a "return" pass.
@@ -136,13 +151,14 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   config.generation.train_candidates = 6;
   config.generation.test_candidates = 4;
   config.generation.block = 4;
-  sandbox::FakeJudge judge(fake_answer);
-  verifier::Setup setup{config,
-                        4,
-                        load_problems(config, 4),
-                        load_generator(config.generation, at::kCPU),
-                        text::load_tokenizer(config.tokenizer_folder()),
-                        [&]() -> sandbox::Judge& { return judge; }};
+  tests::LateJudge judge(fake_answer);
+  verifier::Setup setup{
+      config,
+      4,
+      load_problems(config, 4),
+      load_generator(config.generation, lm::load_model(config.generation.model, {})),
+      text::load_tokenizer(config.tokenizer_folder()),
+      [&]() -> sandbox::Judge& { return judge; }};
   VerifierSearch search(one.context(), std::make_unique<const verifier::Setup>(std::move(setup)));
   run::search_loop(one.context(), search);
 
@@ -153,6 +169,19 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   // Six train problems, six of the validation split, four to test on.
   EXPECT_EQ(rows["verifier/problems"], 16);
   EXPECT_EQ(rows["verifier/candidates"], 12 * 6 + 4 * 4);
+  // Each verdict is that of the program beside it, and a program of its own problem's answers.
+  int64_t passing = 0;
+  for (const auto& row : tests::rows_of(one.out(), "verifier/candidates")) {
+    sandbox::Request request;
+    request.program = row["program"];
+    const auto expected = fake_answer(request).verdict;
+    EXPECT_EQ(row["verdict"], sandbox::name(expected)) << row["program"];
+    EXPECT_EQ(row["passes"], expected == sandbox::Verdict::pass);
+    passing += row["passes"].get<bool>() ? 1 : 0;
+  }
+  EXPECT_GT(passing, 0);
+  EXPECT_LT(passing, 12 * 6 + 4 * 4);
+  EXPECT_GT(judge.out_of_order(), 10);
   // Three arms, and the problems of validation and test.
   EXPECT_EQ(rows["verifier/energies"], 3 * (6 * 6 + 4 * 4));
   EXPECT_GT(rows["verifier/training"], 0);
@@ -160,23 +189,6 @@ TEST(Pipeline, GeneratesJudgesTrainsScores) {
   // What was written for later training reads back.
   const auto written = data::read_candidates(one.out() / "candidates.jsonl");
   EXPECT_EQ(static_cast<int64_t>(written.size()), rows["verifier/candidates"]);
-}
-
-// Imports and helpers of a HumanEval prompt belong to the program, whatever the answer repeats.
-TEST(Programs, OfAnswersToHumanEval) {
-  Problem problem;
-  problem.source.form = data::TestForm::check_function;
-  problem.source.entry_point = "f";
-  const std::string head = "from typing import List\ndef helper(x): return x\n";
-  problem.source.starter = head + "def f(x):\n    \"\"\"Doubles.\"\"\"\n";
-  const std::string whole = "def f(x):\n    return 2 * x";
-  const GenerationConfig config;
-  EXPECT_EQ(program_of(config, problem, "Here:\n```python\n" + whole + "\n```\nDone."),
-            head + whole + "\n");
-  EXPECT_EQ(program_of(config, problem, "    return 2 * x\n"),
-            problem.source.starter + "    return 2 * x\n");
-  problem.source.form = data::TestForm::assertions;
-  EXPECT_EQ(program_of(config, problem, "```\n" + whole + "\n```"), whole + "\n");
 }
 
 }  // namespace

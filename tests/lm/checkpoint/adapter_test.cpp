@@ -7,8 +7,8 @@
 
 #include "lm/fixture.hpp"
 #include "preimage/base/json.hpp"
-#include "preimage/lm/model.hpp"
 #include "preimage/lm/checkpoint/safetensors.hpp"
+#include "preimage/lm/model.hpp"
 
 namespace preimage::lm {
 namespace {

@@ -1,5 +1,6 @@
 // Decoding of T5, and beams over T5 and a decoder, against what transformers' generate() made of
-// the same checkpoints (scripts/fixtures/make_encoder_fixtures.py); and against themselves in other company.
+// the same checkpoints (scripts/fixtures/make_encoder_fixtures.py); and against themselves in other
+// company.
 #include "preimage/lm/generate/beam_search.hpp"
 
 #include <gmock/gmock.h>

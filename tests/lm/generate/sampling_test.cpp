@@ -1,5 +1,5 @@
-// The processors against those of transformers (scripts/fixtures/make_sampling_fixtures.py); the draw
-// against the distribution it comes from.
+// The processors against those of transformers (scripts/fixtures/make_sampling_fixtures.py); the
+// draw against the distribution it comes from.
 #include "preimage/lm/generate/sampling.hpp"
 
 #include <gmock/gmock.h>

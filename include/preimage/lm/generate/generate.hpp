@@ -10,8 +10,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "preimage/lm/model.hpp"
 #include "preimage/lm/generate/sampling.hpp"
+#include "preimage/lm/model.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::lm {

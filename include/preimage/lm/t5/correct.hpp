@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "preimage/lm/generate/beam_search.hpp"
 #include "preimage/lm/encoder/encoder.hpp"
+#include "preimage/lm/generate/beam_search.hpp"
 #include "preimage/lm/t5/vec2text.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 

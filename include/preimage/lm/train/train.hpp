@@ -15,8 +15,8 @@
 #include "preimage/base/config.hpp"
 #include "preimage/cluster/communicator.hpp"
 #include "preimage/lm/checkpoint/checkpoint.hpp"
-#include "preimage/lm/train/data_parallel.hpp"
 #include "preimage/lm/model.hpp"
+#include "preimage/lm/train/data_parallel.hpp"
 #include "preimage/optim/schedule.hpp"
 
 namespace preimage::lm {

@@ -7,11 +7,11 @@
 #include <limits>
 #include <string>
 
+#include "preimage/store/columns.hpp"
 #include "report/conflict.hpp"
 #include "report/convergence.hpp"
 #include "report/curve.hpp"
 #include "report/gates.hpp"
-#include "preimage/store/columns.hpp"
 
 namespace preimage::dcm {
 

@@ -5,11 +5,11 @@
 
 #include <ATen/ATen.h>
 
-#include "report/conflict.hpp"
-#include "report/curve.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/lm/generate/generate.hpp"
 #include "preimage/text/metrics.hpp"
+#include "report/conflict.hpp"
+#include "report/curve.hpp"
 #include "report/summary.hpp"
 #include "report/tables.hpp"
 

@@ -11,8 +11,8 @@
 #include "arms/ouroboros.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/lm/checkpoint/checkpoint.hpp"
-#include "preimage/lm/train/data_parallel.hpp"
 #include "preimage/lm/checkpoint/model_config.hpp"
+#include "preimage/lm/train/data_parallel.hpp"
 
 namespace preimage::verifier {
 

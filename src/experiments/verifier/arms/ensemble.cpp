@@ -11,7 +11,6 @@
 
 #include "arms/likelihood_arm.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/session.hpp"
 #include "preimage/run/progress.hpp"
@@ -60,12 +59,10 @@ uint64_t training_seed(uint64_t run_seed, const TrainedModel& model) {
   return (uint64_t{stream.bits(0)} << 32) | stream.bits(1);
 }
 
-// One file for each training; combinations of a sweep do not share them.
+// One file for each training.
 fs::path state_file(const run::Context& context, const TrainedModel& model) {
-  const auto sweep = base::sha256_hex(base::canonical(context.sweep())).substr(0, 8);
-  return context.out() / "training" /
-         base::str(model.arm, "-", model.loss, "-", model.seed,
-                   context.sweep().empty() ? "" : "-" + sweep, ".safetensors");
+  return context.folder() / "training" /
+         base::str(model.arm, "-", model.loss, "-", model.seed, ".safetensors");
 }
 
 double value_or_nan(double value) {
@@ -125,7 +122,7 @@ TrainingResult Ensemble::train_one(const TrainedModel& model, const Arm& arm,
 void Ensemble::train(const TrainingSet& data) {
   const auto& c = setup_.config;
   cluster::on_root(context_.world(), [&] {
-    fs::create_directories(context_.out() / "training");
+    fs::create_directories(context_.folder() / "training");
     return std::string();
   });
   std::map<std::string, double> accuracy;  // by arm and loss: sum over seeds

@@ -24,6 +24,7 @@ double control_cost(const std::string& name, const Choice& choice) {
   const auto length = static_cast<double>(choice.program.size());
   if (name == "shortest") return length;
   if (name == "longest") return -length;
+  if (name == "shown_tests") return choice.passes_shown.value_or(false) ? 0 : 1;
   if (name == "logprob_sum") return -choice.logprob_sum;
   base::check(name == "logprob_mean", "a control is one of control_names()");
   return -choice.logprob_sum / static_cast<double>(std::max<int64_t>(1, choice.tokens));
@@ -46,7 +47,7 @@ int64_t select_lowest(const std::vector<double>& costs, const std::vector<Choice
 }
 
 std::vector<std::string> control_names() {
-  return {"shortest", "longest", "logprob_mean", "logprob_sum", "majority"};
+  return {"shown_tests", "shortest", "longest", "logprob_mean", "logprob_sum", "majority"};
 }
 
 std::vector<double> control_costs(const std::string& name, const std::vector<Choice>& choices) {
@@ -54,6 +55,17 @@ std::vector<double> control_costs(const std::string& name, const std::vector<Cho
   std::vector<double> costs;
   for (const auto& choice : choices) costs.push_back(control_cost(name, choice));
   return costs;
+}
+
+std::vector<double> behind_shown_tests(const std::vector<double>& costs,
+                                       const std::vector<Choice>& choices) {
+  if (costs.empty()) return {};
+  const auto [low, high] = std::minmax_element(costs.begin(), costs.end());
+  const double span = *high - *low + 1;
+  std::vector<double> out;
+  for (size_t i = 0; i < costs.size(); ++i)
+    out.push_back(costs[i] - *low + (choices[i].passes_shown.value_or(false) ? 0 : span));
+  return out;
 }
 
 }  // namespace preimage::verifier

@@ -10,12 +10,12 @@
 #include "arms/arms.hpp"
 #include "arms/encoding.hpp"
 #include "arms/losses.hpp"
-#include "report/metrics.hpp"
 #include "pairs.hpp"
 #include "preimage/base/budget.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/cluster/communicator.hpp"
 #include "preimage/optim/adam.hpp"
+#include "report/metrics.hpp"
 
 namespace preimage::verifier {
 

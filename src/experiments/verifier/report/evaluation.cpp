@@ -5,9 +5,9 @@
 #include <limits>
 #include <map>
 
-#include "report/metrics.hpp"
 #include "preimage/base/statistics.hpp"
 #include "preimage/base/str.hpp"
+#include "report/metrics.hpp"
 
 namespace preimage::verifier {
 namespace {
@@ -32,7 +32,7 @@ struct TestProblem {
   std::vector<Choice> choices;
   std::vector<bool> labels;
   std::vector<double> lengths;  // bytes
-  PassCount count;
+  eval::PassCount count;
 };
 
 std::vector<TestProblem> test_problems(const Corpus& corpus) {
@@ -40,7 +40,7 @@ std::vector<TestProblem> test_problems(const Corpus& corpus) {
   for (const int64_t p : corpus.of_split(Split::test)) {
     TestProblem test{.problem = p};
     for (const auto& c : corpus.problems[static_cast<size_t>(p)].candidates) {
-      test.choices.push_back({c.program, c.tokens, c.logprob_sum, c.outputs});
+      test.choices.push_back({c.program, c.tokens, c.logprob_sum, c.outputs, c.passes_shown});
       test.labels.push_back(c.passes);
       test.lengths.push_back(static_cast<double>(c.program.size()));
       test.count.candidates += 1;
@@ -59,28 +59,42 @@ void choose(Selector& selector, const std::vector<TestProblem>& tests, uint64_t 
   }
 }
 
-bool has_logprobs(const std::vector<TestProblem>& tests) {
-  return std::any_of(tests.begin(), tests.end(), [](const TestProblem& test) {
-    return std::any_of(test.choices.begin(), test.choices.end(),
-                       [](const Choice& choice) { return choice.tokens > 0; });
+template <class Has>
+bool any_choice(const std::vector<TestProblem>& tests, const Has& has) {
+  return std::any_of(tests.begin(), tests.end(), [&](const TestProblem& test) {
+    return std::any_of(test.choices.begin(), test.choices.end(), has);
   });
 }
 
+bool has_logprobs(const std::vector<TestProblem>& tests) {
+  return any_choice(tests, [](const Choice& choice) { return choice.tokens > 0; });
+}
+
 bool has_outputs(const std::vector<TestProblem>& tests) {
-  return std::any_of(tests.begin(), tests.end(), [](const TestProblem& test) {
-    return std::any_of(test.choices.begin(), test.choices.end(),
-                       [](const Choice& choice) { return !choice.outputs.empty(); });
-  });
+  return any_choice(tests, [](const Choice& choice) { return !choice.outputs.empty(); });
+}
+
+bool has_shown_tests(const std::vector<TestProblem>& tests) {
+  return any_choice(tests, [](const Choice& choice) { return choice.passes_shown.has_value(); });
 }
 
 void add_controls(std::vector<Selector>& out, const std::vector<TestProblem>& tests) {
   for (const auto& name : control_names()) {
     if (name.rfind("logprob", 0) == 0 && !has_logprobs(tests)) continue;
     if (name == "majority" && !has_outputs(tests)) continue;
+    if (name == "shown_tests" && !has_shown_tests(tests)) continue;
     Selector selector{.name = name};
     for (const auto& test : tests) selector.costs.push_back(control_costs(name, test.choices));
     out.push_back(std::move(selector));
   }
+}
+
+// The mean energy decides among the candidates that pass the shown assertions.
+Selector behind_shown_tests(const Selector& mean, const std::vector<TestProblem>& tests) {
+  Selector out{"shown_tests_verifier", mean.arm, mean.loss};
+  for (size_t p = 0; p < tests.size(); ++p)
+    out.costs.push_back(behind_shown_tests(mean.costs[p], tests[p].choices));
+  return out;
 }
 
 void add_trained(std::vector<Selector>& out, const std::vector<TestProblem>& tests,
@@ -109,6 +123,7 @@ void add_trained(std::vector<Selector>& out, const std::vector<TestProblem>& tes
     for (auto& problem : mean.costs) {
       for (auto& cost : problem) cost /= count;
     }
+    if (has_shown_tests(tests)) out.push_back(behind_shown_tests(mean, tests));
     out.push_back(std::move(mean));
   }
 }
@@ -120,8 +135,8 @@ class Table {
         const EvaluationOptions& options)
       : subset_(std::move(subset)), tests_(tests), kept_(std::move(kept)), options_(options) {
     for (const size_t p : kept_) counts_.push_back(tests_[p].count);
-    random_ = random_pass_at_1(counts_);
-    oracle_ = oracle_pass_at_1(counts_);
+    random_ = eval::random_pass_at_1(counts_);
+    oracle_ = eval::oracle_pass_at_1(counts_);
   }
 
   std::vector<MetricRow> rows(const std::vector<Selector>& selectors);
@@ -144,7 +159,7 @@ class Table {
   const std::vector<TestProblem>& tests_;
   std::vector<size_t> kept_;
   EvaluationOptions options_;
-  std::vector<PassCount> counts_;
+  std::vector<eval::PassCount> counts_;
   double random_ = 0, oracle_ = 0;
   std::vector<MetricRow> rows_;
 };
@@ -183,14 +198,14 @@ void Table::add_baselines() {
   std::vector<double> rates, any;
   int64_t fewest = std::numeric_limits<int64_t>::max();
   for (const auto& count : counts_) {
-    rates.push_back(pass_at_k(count, 1));
+    rates.push_back(eval::pass_at_k(count, 1));
     any.push_back(count.passing > 0 ? 1 : 0);
     fewest = std::min(fewest, count.candidates);
   }
   add({&random}, "pass_at_1", bootstrap({rates}));
   add({&oracle}, "pass_at_1", bootstrap({any}));
   for (int64_t k = 2; k <= fewest; k *= 2)
-    add({&random}, base::str("pass_at_", k), plain(mean_pass_at_k(counts_, k)));
+    add({&random}, base::str("pass_at_", k), plain(eval::mean_pass_at_k(counts_, k)));
 }
 
 void Table::add_selection(const Family& family) {
@@ -198,12 +213,12 @@ void Table::add_selection(const Family& family) {
   for (const auto* selector : family) {
     passes.push_back(outcomes(*selector));
     auto& gain = gains.emplace_back(passes.back());
-    for (size_t i = 0; i < gain.size(); ++i) gain[i] -= pass_at_k(counts_[i], 1);
+    for (size_t i = 0; i < gain.size(); ++i) gain[i] -= eval::pass_at_k(counts_[i], 1);
   }
   const auto rate = bootstrap(passes);
   add(family, "pass_at_1", rate);
   add(family, "minus_random", bootstrap(gains));
-  add(family, "gap_recovered", plain(gap_recovered(rate.estimate, random_, oracle_)));
+  add(family, "gap_recovered", plain(eval::gap_recovered(rate.estimate, random_, oracle_)));
   if (family.size() == 1) {
     double right = 0;
     for (const double pass : passes.front()) right += pass;
@@ -275,7 +290,7 @@ void Table::add_length_groups(const Family& family) {
 void Table::add_mcnemar(const Selector& mean, const std::vector<Selector>& selectors) {
   const auto own = outcomes(mean);
   for (const auto& other : selectors) {
-    if (other.energy) continue;
+    if (other.energy || other.family() == mean.family()) continue;
     const auto theirs = outcomes(other);
     int64_t only_own = 0, only_theirs = 0;
     for (size_t i = 0; i < own.size(); ++i) {
@@ -299,10 +314,12 @@ std::vector<MetricRow> Table::rows(const std::vector<Selector>& selectors) {
   for (const auto& name : order) {
     const auto& family = families.at(name);
     add_selection(family);
-    if (!family.front()->energy) continue;
+    const auto& first = *family.front();
+    if (first.name == "verifier_mean" || first.name == "shown_tests_verifier")
+      add_mcnemar(first, selectors);
+    if (!first.energy) continue;
     add_energies(family);
     add_length_groups(family);
-    if (family.front()->name == "verifier_mean") add_mcnemar(*family.front(), selectors);
   }
   return std::move(rows_);
 }

@@ -7,6 +7,18 @@ constexpr store::ColumnText kProblem = {"", "id of the problem in its set"};
 constexpr store::ColumnText kCandidate = {"", "number of the candidate within its problem, from 0"};
 constexpr store::ColumnText kArm = {"", "ouroboros or generator; empty: needs no training"};
 constexpr store::ColumnText kLoss = {"", "training loss"};
+constexpr store::ColumnText kProgram = {"", "program taken from the completion"};
+constexpr store::ColumnText kNormalForm = {"", "equal for programs that differ in layout alone"};
+constexpr store::ColumnText kOutputs = {
+    "", "what it gives on the prompt's example calls (test problems)"};
+constexpr store::ColumnText kTokens = {"tokens", "length of the completion; 0: not generated here"};
+constexpr store::ColumnText kLogprob = {"nats", "log-probability of the completion"};
+constexpr store::ColumnText kStop = {"", "why the completion ended: eos, stop or length"};
+constexpr store::ColumnText kVerdict = {"", "of the sandbox; empty where labels came from a file"};
+constexpr store::ColumnText kCpu = {"s", "processor time of its run", true};
+constexpr store::ColumnText kDetail = {"", "what the sandbox saw", true};
+constexpr store::ColumnText kShown = {
+    "", "1: passes the assertions that the generator's prompt shows, 0: does not, -1: not tried"};
 constexpr store::ColumnText kSplit = {"", "train, validation or test"};
 
 }  // namespace
@@ -26,23 +38,40 @@ void ProblemRow::columns(Columns& c) const {
   c.add("ranked", ranked, {"", "train problem with a passing and a failing program"});
 }
 
+void ProgramRow::columns(Columns& c) const {
+  c.add("problem_id", problem_id, kProblem);
+  c.add("candidate", candidate, kCandidate);
+  c.add("program", program, kProgram);
+  c.add("normal_form", normal_form, kNormalForm);
+  c.add("outputs", outputs, kOutputs);
+  c.add("tokens", tokens, kTokens);
+  c.add("logprob_sum", logprob_sum, kLogprob);
+  c.add("stop", stop, kStop);
+  c.add("verdict", verdict, kVerdict);
+  c.add("cpu_s", cpu_s, kCpu);
+  c.add("detail", detail, kDetail);
+  c.add("passes_shown", passes_shown, kShown);
+}
+
 void CandidateRow::columns(Columns& c) const {
   c.add("problem_id", problem_id, kProblem);
   c.add("split", split, kSplit);
   c.add("candidate", candidate, kCandidate);
-  c.add("program", program, {"", "program taken from the completion"});
-  c.add("tokens", tokens, {"tokens", "length of the completion; 0: not generated here"});
-  c.add("logprob_sum", logprob_sum, {"nats", "log-probability of the completion"});
+  c.add("program", program, kProgram);
+  c.add("tokens", tokens, kTokens);
+  c.add("logprob_sum", logprob_sum, kLogprob);
   c.add("logprob_mean", logprob_mean, {"nats/token", "the same for each token"});
-  c.add("stop", stop, {"", "why the completion ended: eos, stop or length"});
-  c.add("verdict", verdict, {"", "of the sandbox; PASS and FAIL where labels came from a file"});
-  c.add("normal_form", normal_form, {"", "equal for programs that differ in layout alone"});
-  c.add("outputs", outputs, {"", "what it gives on the prompt's example calls (test problems)"});
+  c.add("stop", stop, kStop);
+  c.add("verdict", verdict, kVerdict);
+  c.add("normal_form", normal_form, kNormalForm);
+  c.add("outputs", outputs, kOutputs);
   c.add("energy", energy,
         {"", "mean over training seeds, of the arm and loss with the best validation"});
   c.add("truncated", truncated, {"", "prompt or program was too long for the verifier"});
-  c.add("cpu_s", cpu_s, {"s", "processor time of its run", true});
-  c.add("detail", detail, {"", "what the sandbox saw", true});
+  c.add("cpu_s", cpu_s, kCpu);
+  c.add("detail", detail, kDetail);
+  c.add("passes", passes, {"", "its label"});
+  c.add("passes_shown", passes_shown, kShown);
 }
 
 void EnergyRow::columns(Columns& c) const {
@@ -114,7 +143,9 @@ store::Schemas verifier_schemas() {
   store::Schemas out;
   out.tables = {
       {table::problems, "One row for each problem", schema_columns<ProblemRow>()},
-      {table::candidates, "One row for each judged candidate", schema_columns<CandidateRow>()},
+      {table::programs, "One row for each written program", schema_columns<ProgramRow>(), 1,
+       /*intermediate=*/true},
+      {table::candidates, "One row for each judged candidate", schema_columns<CandidateRow>(), 2},
       {table::energies, "Energy of each candidate under each training",
        schema_columns<EnergyRow>()},
       {table::pairs, "Pairs of the first epoch", schema_columns<PairRow>()},

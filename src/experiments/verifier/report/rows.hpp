@@ -19,6 +19,21 @@ struct ProblemRow {
   void columns(Columns& c) const;
 };
 
+// A program as the generator wrote it and the sandbox judged it: what a unit of the first stage
+// leaves for the later ones.
+struct ProgramRow {
+  std::string problem_id;
+  int64_t candidate = 0;
+  std::string program, normal_form, outputs;
+  int64_t tokens = 0;
+  double logprob_sum = 0;
+  std::string stop, verdict;
+  double cpu_s = 0;
+  std::string detail;
+  int64_t passes_shown = -1;
+  void columns(Columns& c) const;
+};
+
 struct CandidateRow {
   std::string problem_id, split;
   int64_t candidate = 0;
@@ -30,6 +45,8 @@ struct CandidateRow {
   bool truncated = false;
   double cpu_s = 0;
   std::string detail;
+  bool passes = false;
+  int64_t passes_shown = -1;
   void columns(Columns& c) const;
 };
 
@@ -79,6 +96,7 @@ struct MetricRow {
 
 namespace table {
 inline constexpr const char* problems = "verifier/problems";      // ProblemRow
+inline constexpr const char* programs = "verifier/programs";      // ProgramRow; intermediate
 inline constexpr const char* candidates = "verifier/candidates";  // CandidateRow
 inline constexpr const char* energies = "verifier/energies";      // EnergyRow
 inline constexpr const char* pairs = "verifier/pairs";            // PairRow

@@ -3,10 +3,10 @@
 #include <cstring>
 #include <optional>
 
-#include "tokenizer/model.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
+#include "tokenizer/model.hpp"
 
 namespace preimage::text {
 namespace {

@@ -4,14 +4,14 @@
 #include <limits>
 #include <map>
 
-#include "tokenizer/models/bpe.hpp"
-#include "tokenizer/models/byte_trie.hpp"
-#include "tokenizer/charsmap.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
+#include "tokenizer/charsmap.hpp"
 #include "tokenizer/formats/sentencepiece.hpp"
 #include "tokenizer/formats/tokenizer_sources.hpp"
+#include "tokenizer/models/bpe.hpp"
+#include "tokenizer/models/byte_trie.hpp"
 #include "tokenizer/models/unigram.hpp"
 
 namespace preimage::text {

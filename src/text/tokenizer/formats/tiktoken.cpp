@@ -1,12 +1,12 @@
 // Rank files of tiktoken: "base64 of the token, space, rank" on each line.
 #include <charconv>
 
-#include "tokenizer/models/bpe.hpp"
-#include "tokenizer/charsmap.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
+#include "tokenizer/charsmap.hpp"
 #include "tokenizer/formats/tokenizer_sources.hpp"
+#include "tokenizer/models/bpe.hpp"
 
 namespace preimage::text {
 namespace {

@@ -4,9 +4,9 @@
 #include <queue>
 #include <unordered_map>
 
-#include "tokenizer/models/bpe.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
+#include "tokenizer/models/bpe.hpp"
 
 namespace preimage::text {
 namespace {

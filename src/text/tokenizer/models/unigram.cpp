@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "tokenizer/models/byte_trie.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "tokenizer/models/byte_trie.hpp"
 
 namespace preimage::text {
 namespace {

@@ -2,9 +2,9 @@
 // in BERT) and WordLevel.
 #include <algorithm>
 
-#include "tokenizer/model.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "tokenizer/model.hpp"
 
 namespace preimage::text {
 namespace {

@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "report/k_sweep.hpp"
 #include "preimage/base/error.hpp"
+#include "report/k_sweep.hpp"
 #include "report/summary.hpp"
 
 namespace preimage::dcm {

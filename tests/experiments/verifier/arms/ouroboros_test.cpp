@@ -1,5 +1,5 @@
-// OuroborosModel beside the PyTorch implementation in scripts/fixtures/make_verifier_fixtures.py, and the
-// invariances that the original lacked.
+// OuroborosModel beside the PyTorch implementation in scripts/fixtures/make_verifier_fixtures.py,
+// and the invariances that the original lacked.
 #include "arms/ouroboros.hpp"
 
 #include <ATen/ATen.h>

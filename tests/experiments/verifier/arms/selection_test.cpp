@@ -30,6 +30,21 @@ TEST(Selection, Controls) {
   EXPECT_EQ(costs, (std::vector<double>{-2, -1, -2, 0}));
 }
 
+TEST(Selection, ShownTestsComeFirstAndCostsDecideBehindThem) {
+  auto choices = four();
+  choices[1].passes_shown = true;
+  choices[3].passes_shown = true;
+  choices[2].passes_shown = false;  // the first was not tried
+  EXPECT_EQ(control_costs("shown_tests", choices), (std::vector<double>{1, 0, 1, 0}));
+  // The lowest cost of all fails them; of those that pass, the second has the lower one.
+  const std::vector<double> costs = {-5, 2.5, -7, 3};
+  const auto behind = behind_shown_tests(costs, choices);
+  EXPECT_EQ(select_lowest(behind, choices, 0), 1);
+  EXPECT_LT(behind[3], std::min(behind[0], behind[2]));
+  EXPECT_LT(behind[2], behind[0]);
+  EXPECT_TRUE(behind_shown_tests({}, {}).empty());
+}
+
 TEST(Selection, TheLowestWins) {
   EXPECT_EQ(select_lowest({0.4, 0.1, 0.3, 0.2}, four(), 0), 1);
 }

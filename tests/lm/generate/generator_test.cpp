@@ -2,7 +2,7 @@
 // time limit: 180 s
 // The determinism matrix: a completion has the same bits alone and in every company, order, batch,
 // chunking and number of threads and ranks, with shared prefixes and after preemption.
-#include "generate/engine.hpp"
+#include "preimage/lm/generate/generator.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <bit>
+#include <map>
 
 #include "lm/fixture.hpp"
 #include "preimage/base/random.hpp"
@@ -55,9 +57,33 @@ std::vector<GenerateRequest> some_requests(const Model& model, int64_t count) {
   return requests;
 }
 
+int64_t longest(const std::vector<GenerateRequest>& requests) {
+  int64_t out = 0;
+  for (const auto& r : requests) {
+    const int64_t soft = r.embeddings.defined() ? r.embeddings.size(0) : 0;
+    out = std::max(out, soft + std::ssize(r.ids) + r.max_new_tokens);
+  }
+  return out;
+}
+
+// Completions in the order of the tickets and candidates.
+std::vector<Completion> collect(Generator& generator) {
+  std::vector<Completion> out;
+  while (auto completion = generator.next()) out.push_back(std::move(*completion));
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.request, a.index) < std::pair(b.request, b.index);
+  });
+  return out;
+}
+
+std::vector<Completion> run(Generator& generator, const std::vector<GenerateRequest>& requests) {
+  for (const auto& request : requests) generator.submit(request);
+  return collect(generator);
+}
+
 struct Variant {
   const char* name;
-  GenerateOptions options;
+  GeneratorOptions options;
   int threads = 1;
   bool shuffled = false;
 };
@@ -89,16 +115,64 @@ TEST_P(Matrix, ACompletionDependsOnItsRequestAlone) {
     std::vector<GenerateRequest> ordered;
     for (const size_t i : order) ordered.push_back(requests[i]);
     at::set_num_threads(variant.threads);
-    Engine engine(*model, ordered, variant.options);
-    const auto completions = engine.run();
+    auto options = variant.options;
+    options.longest = longest(requests);
+    Generator generator(*model, options);
+    const auto completions = run(generator, ordered);
     at::set_num_threads(1);
     int64_t different = 0;
     for (size_t i = 0; i < order.size(); ++i)
       different += bits_of(completions[i]) != alone[order[i]];
     EXPECT_EQ(different, 0) << variant.name;
-    EXPECT_EQ(engine.counts().preemptions > 0, variant.options.cache_pages > 0) << variant.name;
-    EXPECT_EQ(engine.counts().shared > 0, variant.options.share_prefixes) << variant.name;
+    EXPECT_EQ(generator.counts().preemptions > 0, variant.options.cache_pages > 0) << variant.name;
+    EXPECT_EQ(generator.counts().shared > 0, variant.options.share_prefixes) << variant.name;
   }
+}
+
+// Requests that come while others run, some cancelled with everything before them: the bits of each
+// alone.
+TEST(Generator, ARequestMayComeAtAnyTime) {
+  if (tests::world().size() > 1) GTEST_SKIP() << "one rank is enough";
+  const auto model = load_model(fixture("qwen2_tied"), {});
+  const auto requests = some_requests(*model, 90);
+  const auto expected = generate(*model, requests, {.batch = 90});
+  const base::RandomStream random(3, "arrivals", "test");
+  for (const int64_t pages : {0, 14}) {
+    Generator generator(*model, {.batch = 9, .longest = longest(requests), .cache_pages = pages});
+    std::map<int64_t, size_t> which;  // by ticket
+    size_t sent = 0, came = 0;
+    int64_t dropped = 0;
+    for (uint64_t turn = 0; sent < requests.size() || generator.pending() > 0; ++turn) {
+      for (auto n = random.below(4, turn); n > 0 && sent < requests.size(); --n) {
+        const size_t i = sent++ * 77 % requests.size();
+        which[generator.submit(requests[i])] = i;
+      }
+      if (turn == 40) dropped = generator.pending(), generator.cancel();
+      const auto completion = generator.next(0);
+      if (!completion) continue;
+      ++came;
+      const auto i = which.at(completion->request);
+      EXPECT_EQ(bits_of(*completion), bits_of(expected[i])) << i;
+    }
+    EXPECT_GT(dropped, 0);
+    EXPECT_EQ(came + static_cast<size_t>(dropped), requests.size());
+    EXPECT_EQ(generator.counts().preemptions > 0, pages > 0);
+  }
+}
+
+TEST(Generator, RefusesWhatItWasNotMadeFor) {
+  const auto model = load_model(fixture("qwen2_tied"), {});
+  Generator generator(*model, {.longest = 10});
+  EXPECT_EQ(generator.submit({.ids = {5}, .max_new_tokens = 9}), 1);
+  EXPECT_THAT(data_error_of([&] {
+                generator.submit({.ids = {5, 6}, .max_new_tokens = 9});
+              }),
+              testing::HasSubstr("request 1: found 11 tokens of prompt and completion, this "
+                                 "generator was made for 10"));
+  EXPECT_EQ(generator.submit({.ids = {5}, .max_new_tokens = 0}), 2);
+  EXPECT_EQ(generator.next(0)->request, 2);
+  EXPECT_EQ(generator.next()->request, 1);
+  EXPECT_EQ(generator.next(), std::nullopt);
 }
 
 // Ranks that divide the requests have what one of them has by itself.
@@ -120,30 +194,29 @@ TEST(Ranks, DivideTheRequests) {
   }
 }
 
-TEST(Engine, CandidatesShareTheirPromptAndDiffer) {
+TEST(Generator, CandidatesShareTheirPromptAndDiffer) {
   const auto model = load_model(fixture("qwen2_tied"), {});
   GenerateRequest request{
       .max_new_tokens = 8, .sampling = {.temperature = 1.5, .seed = 9}, .n = 20};
   for (int64_t i = 0; i < 50; ++i) request.ids.push_back(i * 3 % 97);
   const std::vector<GenerateRequest> requests = {request, request};
-  const GenerateOptions options{.batch = 12};
-  Engine engine(*model, requests, options);
-  const auto completions = engine.run();
+  Generator generator(*model, {.batch = 12, .longest = 58});
+  const auto completions = run(generator, requests);
   ASSERT_EQ(completions.size(), 40u);
   std::set<std::vector<int64_t>> kinds;
   for (size_t i = 0; i < 20; ++i) {
     EXPECT_EQ(completions[i].index, static_cast<int64_t>(i));
-    EXPECT_EQ(completions[20 + i].request, 1);
+    EXPECT_EQ(completions[20 + i].request, 2);
     EXPECT_EQ(bits_of(completions[i]), bits_of(completions[20 + i]));  // the same seed and index
     kinds.insert(completions[i].ids);
   }
   EXPECT_GT(kinds.size(), 15u);
   // Three of the four blocks of every prompt but the first are found.
-  EXPECT_EQ(engine.counts().shared, 39 * 48);
-  EXPECT_EQ(engine.counts().prefilled, 50 + 39 * 2);
+  EXPECT_EQ(generator.counts().shared, 39 * 48);
+  EXPECT_EQ(generator.counts().prefilled, 50 + 39 * 2);
 }
 
-TEST(Engine, SoftPromptsAreSharedByTheirValues) {
+TEST(Generator, SoftPromptsAreSharedByTheirValues) {
   const auto model = load_model(fixture("qwen2_tied"), {});
   const auto table = model->embedding_table();
   const GenerateRequest soft{
@@ -151,15 +224,14 @@ TEST(Engine, SoftPromptsAreSharedByTheirValues) {
   GenerateRequest other = soft;
   other.embeddings = table.narrow(0, 1, 30);
   const std::vector<GenerateRequest> requests = {soft, other};
-  const GenerateOptions options;
-  Engine engine(*model, requests, options);
-  const auto completions = engine.run();
-  EXPECT_EQ(engine.counts().shared, 2 * 16);
+  Generator generator(*model, {.longest = 36});
+  const auto completions = run(generator, requests);
+  EXPECT_EQ(generator.counts().shared, 2 * 16);
   EXPECT_EQ(bits_of(completions[2]),
             bits_of(generate(*model, {other}, {.share_prefixes = false})[0]));
 }
 
-TEST(Engine, SaysWhichRequestCanNeverFit) {
+TEST(Generator, SaysWhichRequestCanNeverFit) {
   const auto model = load_model(fixture("qwen2_tied"), {});
   EXPECT_THAT(
       data_error_of([&] {
@@ -192,21 +264,20 @@ class SmallDevice : public Model {
   int64_t rows_;
 };
 
-TEST(Engine, GoesOnWithLessWhenMemoryRunsOut) {
+TEST(Generator, GoesOnWithLessWhenMemoryRunsOut) {
   const auto model = load_model(fixture("qwen2_tied"), {});
   const auto requests = some_requests(*model, 60);
   const auto expected = generate(*model, requests, {});
   const SmallDevice small(model, 20);
-  const GenerateOptions options{.batch = 40};
-  Engine engine(small, requests, options);
-  const auto completions = engine.run();
+  Generator generator(small, {.batch = 40, .longest = longest(requests)});
+  const auto completions = run(generator, requests);
   for (size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(bits_of(completions[i]), bits_of(expected[i])) << i;
-  EXPECT_GT(engine.counts().out_of_memory, 2);
+  EXPECT_GT(generator.counts().out_of_memory, 2);
   EXPECT_THROW(generate(SmallDevice(model, 0), requests, {}), c10::OutOfMemoryError);
 }
 
-TEST(Engine, CancelledItKeepsWhatHasFinished) {
+TEST(Generator, CancelledItKeepsWhatHasFinished) {
   const auto model = load_model(fixture("qwen2_tied"), {});
   const auto requests = some_requests(*model, 40);
   const auto expected = generate(*model, requests, {.batch = 10});
@@ -230,7 +301,7 @@ TEST(Engine, CancelledItKeepsWhatHasFinished) {
   }
 }
 
-TEST(Engine, StopStringsEndTheTextBeforeThem) {
+TEST(Generator, StopStringsEndTheTextBeforeThem) {
   const auto model = load_model(fixture("qwen2_text"), {});
   const auto tokenizer = text::load_tokenizer(fixture("qwen2_text"));
   GenerateRequest request{.ids = tokenizer.encode("the cat"), .max_new_tokens = 40};

@@ -8,10 +8,15 @@
 #include "preimage/data/programs.hpp"
 #include "preimage/sandbox/program.hpp"
 
-namespace preimage::verifier {
+namespace preimage::eval {
 
 // The verdict of `program` on all tests of the problem, hidden ones included.
 sandbox::Request verdict_request(const data::ProgramProblem& problem, const std::string& program);
+
+// The verdict on the first `shown` of the problem's assertions alone (-1: all that a prompt may
+// show): what whoever reads the prompt can find out by himself. Not for test form check_function.
+sandbox::Request shown_request(const data::ProgramProblem& problem, const std::string& program,
+                               int64_t shown);
 
 // Normal forms of programs by Python's own `ast`, computed inside the sandbox: a hash of the syntax
 // tree, so that layout, comments and quotes do not count; of the text without white space where the
@@ -26,4 +31,4 @@ std::vector<std::string> normal_forms(const sandbox::Record& record,
 sandbox::Request outputs_request(const data::ProgramProblem& problem, const std::string& program);
 std::string outputs(const sandbox::Record& record);  // "" where there are none
 
-}  // namespace preimage::verifier
+}  // namespace preimage::eval

@@ -1,10 +1,11 @@
-#include "generate/engine.hpp"
+#include "generate/scheduler.hpp"
 
 #include <algorithm>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "generate/limits.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
@@ -53,12 +54,13 @@ std::vector<BlockHash> block_hashes(const GenerateRequest& request, int64_t prom
 
 }  // namespace
 
-struct Engine::Sequence {
-  const GenerateRequest* request;
-  Completion* out;
-  int64_t prompt;                                        // tokens
+struct Scheduler::Sequence {
+  std::list<Sequence>::iterator self;
+  std::shared_ptr<const GenerateRequest> request;        // of all candidates
   std::shared_ptr<const std::vector<BlockHash>> blocks;  // that may be shared; of all candidates
-  std::vector<int64_t> history;                          // ids of prompt and completion
+  int64_t prompt = 0;                                    // tokens
+  Completion out;
+  std::vector<int64_t> history;  // ids of prompt and completion
   std::optional<StopWatcher> watcher;
 
   std::vector<int32_t> pages;
@@ -69,106 +71,99 @@ struct Engine::Sequence {
   bool done = false;
 };
 
-Engine::Engine(const Model& model, const std::vector<GenerateRequest>& requests,
-               const GenerateOptions& options)
+Scheduler::Scheduler(const Model& model, const GeneratorOptions& options)
     : model_(model),
-      requests_(requests),
       options_(options),
+      pages_(cache_pages(model, options)),
       batch_(static_cast<size_t>(options.batch)),
-      prefill_tokens_(options.prefill_tokens) {
-  require_requests(model, requests, options);
-  size_t total = 0;
-  int64_t longest = 0;
-  for (const auto& request : requests) {
-    total += static_cast<size_t>(request.n);
-    longest = std::max(longest, prompt_tokens(request) + request.max_new_tokens);
-  }
-  completions_.resize(total);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    for (int64_t index = 0; index < requests[i].n; ++index) add(static_cast<int64_t>(i), index);
-  }
-  batch_ = std::min(batch_, waiting_.size());
-  if (waiting_.empty()) return;
-  pool_.emplace(cache_pages(model, requests, options));
-  require_pages(requests, pool_->pages());
-  cache_ = nn::make_kv_cache(model.attention_layers(), pool_->pages() + 1, model.dtype(),
-                             model.device());
-  const auto slots = static_cast<int64_t>(batch_);
-  runner_ = make_runner(model, cache_, {slots, longest, static_cast<int32_t>(pool_->pages())});
-  for (int64_t slot = slots - 1; slot >= 0; --slot) free_slots_.push_back(slot);
+      prefill_tokens_(options.prefill_tokens) {}
+
+Scheduler::~Scheduler() = default;
+
+// A generator that only ever gets requests without a token needs no cache.
+void Scheduler::open() {
+  pool_.emplace(pages_);
+  cache_ =
+      nn::make_kv_cache(model_.attention_layers(), pages_ + 1, model_.dtype(), model_.device());
+  runner_ =
+      make_runner(model_, cache_, {options_.batch, options_.longest, static_cast<int32_t>(pages_)});
+  for (int64_t slot = options_.batch - 1; slot >= 0; --slot) free_slots_.push_back(slot);
 }
 
-Engine::~Engine() = default;
-
-void Engine::add(int64_t request, int64_t index) {
-  const auto& r = requests_[static_cast<size_t>(request)];
-  auto sequence = std::make_unique<Sequence>();
-  sequence->request = &r;
-  sequence->out = &completions_[sequences_.size()];
-  sequence->out->request = request, sequence->out->index = index;
-  sequence->prompt = prompt_tokens(r);
-  sequence->blocks = index > 0 ? sequences_.back()->blocks
-                               : std::make_shared<const std::vector<BlockHash>>(
-                                     options_.share_prefixes ? block_hashes(r, sequence->prompt)
-                                                             : std::vector<BlockHash>());
-  if (r.sampling.looks_back()) sequence->history = r.ids;
-  if (!r.stop.empty()) sequence->watcher.emplace(*options_.tokenizer, r.stop);
-  sequences_.push_back(std::move(sequence));
-  if (r.max_new_tokens == 0) {
-    finish(*sequences_.back(), "length");
-  } else {
-    waiting_.push_back(sequences_.back().get());
+void Scheduler::add(GenerateRequest request, int64_t ticket) {
+  const auto shared = std::make_shared<const GenerateRequest>(std::move(request));
+  require_pages(*shared, pages_, base::str("request ", ticket - 1));
+  const int64_t prompt = prompt_tokens(*shared);
+  const auto blocks = std::make_shared<const std::vector<BlockHash>>(
+      options_.share_prefixes ? block_hashes(*shared, prompt) : std::vector<BlockHash>());
+  if (!runner_ && shared->max_new_tokens > 0) open();
+  for (int64_t index = 0; index < shared->n; ++index) {
+    auto& s = sequences_.emplace_back();
+    s.self = std::prev(sequences_.end());
+    s.request = shared, s.blocks = blocks, s.prompt = prompt;
+    s.out.request = ticket, s.out.index = index;
+    if (shared->sampling.looks_back()) s.history = shared->ids;
+    if (!shared->stop.empty()) s.watcher.emplace(*options_.tokenizer, shared->stop);
+    ++pending_;
+    if (shared->max_new_tokens == 0) {
+      finish(s, "length");
+    } else {
+      waiting_.push_back(&s);
+    }
   }
 }
 
-std::vector<Completion> Engine::run() {
+bool Scheduler::step() {
   const at::NoGradGuard no_grad;
   const nn::FreeOrder order(options_.fast);
-  for (;;) {
-    if (!runner_) break;
-    if (options_.cancelled && options_.cancelled()) {
-      cancel();
-      break;
+  if (!runner_) return false;
+  if (static_cast<int64_t>(in_flight_.size()) < runner_->depth()) {
+    const auto next = plan();
+    if (!next.members.empty()) {
+      if (!start(next)) retreat(next);
+      return true;
     }
-    if (static_cast<int64_t>(in_flight_.size()) < runner_->depth()) {
-      const auto next = plan();
-      if (!next.members.empty()) {
-        if (!start(next)) retreat(next);
-        continue;
-      }
-    }
-    if (in_flight_.empty()) break;
-    fetch();
   }
-  base::check(waiting_.empty() && running_.empty(), "generation ends when all sequences have");
-  return std::move(completions_);
+  if (in_flight_.empty()) {
+    base::check(waiting_.empty() && running_.empty(), "generation ends when all sequences have");
+    return false;
+  }
+  fetch();
+  return true;
 }
 
-void Engine::cancel() {
+std::optional<Completion> Scheduler::take_finished() {
+  if (finished_.empty()) return std::nullopt;
+  auto out = std::move(finished_.front());
+  finished_.pop_front();
+  --pending_;
+  return out;
+}
+
+void Scheduler::cancel() {
   for (; !in_flight_.empty(); in_flight_.pop_front()) runner_->fetch();
+  while (!running_.empty()) leave_cache(*running_.back());
   waiting_.clear();
-  running_.clear();
+  sequences_.clear();
+  finished_.clear();
+  pending_ = 0;
 }
 
 // Prompts first: each that is let in makes the decode passes fuller.
-Engine::Plan Engine::plan() {
+Scheduler::Plan Scheduler::plan() {
   Plan plan;
   plan_prefill(plan);
   if (plan.members.empty()) plan_decode(plan);
   return plan;
 }
 
-void Engine::plan_prefill(Plan& plan) {
+void Scheduler::plan_prefill(Plan& plan) {
   int64_t budget = prefill_tokens_;
   for (auto* sequence : running_) {
     if (sequence->cached < sequence->prompt && !prefill_piece(*sequence, budget, plan)) return;
   }
   while (!waiting_.empty()) {
     auto& sequence = *waiting_.front();
-    if (sequence.done) {
-      waiting_.pop_front();
-      continue;
-    }
     // A preempted sequence comes back when all its tokens are known.
     if (running_.size() >= batch_ || sequence.outstanding > 0 || !admit(sequence)) return;
     waiting_.pop_front();
@@ -179,7 +174,7 @@ void Engine::plan_prefill(Plan& plan) {
 
 // Puts the rest of a prompt into the pass, or as many whole pages of it as the budget allows. False
 // when the budget is spent.
-bool Engine::prefill_piece(Sequence& s, int64_t& budget, Plan& plan) {
+bool Scheduler::prefill_piece(Sequence& s, int64_t& budget, Plan& plan) {
   int64_t end = std::min(s.prompt, s.cached + budget);
   if (end < s.prompt) end = end / kPageTokens * kPageTokens;
   if (end <= s.cached) {
@@ -199,7 +194,7 @@ bool Engine::prefill_piece(Sequence& s, int64_t& budget, Plan& plan) {
 
 // Pages for the whole prompt: those that hold its beginning already, and new ones. Leaves a page
 // for each running sequence, so that those that are let in do not push each other out at once.
-bool Engine::admit(Sequence& s) {
+bool Scheduler::admit(Sequence& s) {
   for (const auto& hash : *s.blocks) {
     const auto page = pool_->find(hash);
     if (!page) break;
@@ -220,7 +215,7 @@ bool Engine::admit(Sequence& s) {
   return true;
 }
 
-void Engine::plan_decode(Plan& plan) {
+void Scheduler::plan_decode(Plan& plan) {
   plan.pass.decode = true;
   const auto candidates = running_;  // preemption takes from the end of running_
   for (auto* s : candidates) {
@@ -233,7 +228,7 @@ void Engine::plan_decode(Plan& plan) {
 }
 
 // A page for the next token; without one, the sequences that came last give up theirs.
-bool Engine::grow(Sequence& s) {
+bool Scheduler::grow(Sequence& s) {
   while (pages_for(s.cached + 1) > static_cast<int64_t>(s.pages.size())) {
     if (const auto page = pool_->take()) {
       s.pages.push_back(*page);
@@ -246,13 +241,13 @@ bool Engine::grow(Sequence& s) {
   return true;
 }
 
-void Engine::add_part(Sequence& s, int64_t fresh, Plan& plan) {
+void Scheduler::add_part(Sequence& s, int64_t fresh, Plan& plan) {
   const auto& r = *s.request;
   PassSequence part{.place = {s.pages, s.cached, fresh}, .slot = s.slot};
-  const auto known = static_cast<int64_t>(s.out->ids.size());
+  const auto known = static_cast<int64_t>(s.out.ids.size());
   if (plan.pass.decode) {
     const int64_t place = s.cached - s.prompt;
-    if (place < known) part.token = s.out->ids[static_cast<size_t>(place)];
+    if (place < known) part.token = s.out.ids[static_cast<size_t>(place)];
   } else {
     const int64_t embedded = embedded_tokens(r.embeddings), end = s.cached + fresh;
     if (s.cached < embedded)
@@ -267,7 +262,7 @@ void Engine::add_part(Sequence& s, int64_t fresh, Plan& plan) {
   if (part.choose) {
     part.sampling = &r.sampling;
     if (!r.sampling.greedy())
-      part.uniform = sampling_uniform(r.sampling.seed, s.out->index, s.chosen);
+      part.uniform = sampling_uniform(r.sampling.seed, s.out.index, s.chosen);
     part.top = r.top;
     part.history = s.history;
   }
@@ -276,7 +271,7 @@ void Engine::add_part(Sequence& s, int64_t fresh, Plan& plan) {
 }
 
 // False when the device has no memory for the pass; nothing has happened then.
-bool Engine::start(const Plan& plan) {
+bool Scheduler::start(const Plan& plan) {
   try {
     runner_->start(plan.pass);
   } catch (const c10::OutOfMemoryError&) {
@@ -300,7 +295,7 @@ bool Engine::start(const Plan& plan) {
 
 // Less at once from now on. The members come again, since some of them may have counted on pages of
 // others that were not written.
-void Engine::retreat(const Plan& plan) {
+void Scheduler::retreat(const Plan& plan) {
   ++counts_.out_of_memory;
   if (plan.pass.decode) {
     batch_ = std::max<size_t>(1, plan.members.size() / 2);
@@ -312,14 +307,14 @@ void Engine::retreat(const Plan& plan) {
     preempt(**member);
 }
 
-void Engine::preempt(Sequence& s) {
+void Scheduler::preempt(Sequence& s) {
   ++counts_.preemptions;
   leave_cache(s);
   waiting_.push_front(&s);
 }
 
 // Passes that were started read and write these pages before any later pass does.
-void Engine::leave_cache(Sequence& s) {
+void Scheduler::leave_cache(Sequence& s) {
   for (const int32_t page : s.pages) pool_->release(page);
   s.pages.clear();
   s.cached = 0;
@@ -328,19 +323,21 @@ void Engine::leave_cache(Sequence& s) {
   running_.erase(std::find(running_.begin(), running_.end(), &s));
 }
 
-void Engine::fetch() {
+void Scheduler::fetch() {
   const auto chosen = runner_->fetch();
   const auto members = std::move(in_flight_.front());
   in_flight_.pop_front();
   for (size_t row = 0; row < members.size(); ++row) {
-    --members[row]->outstanding;
-    if (!members[row]->done) accept(*members[row], chosen, row);
+    auto& s = *members[row];
+    --s.outstanding;
+    if (!s.done) accept(s, chosen, row);
+    if (s.done && s.outstanding == 0) sequences_.erase(s.self);
   }
 }
 
-void Engine::accept(Sequence& s, const Chosen& chosen, size_t row) {
+void Scheduler::accept(Sequence& s, const Chosen& chosen, size_t row) {
   const auto& r = *s.request;
-  auto& out = *s.out;
+  auto& out = s.out;
   const int64_t id = chosen.ids[row];
   if (std::find(r.stop_ids.begin(), r.stop_ids.end(), id) != r.stop_ids.end())
     return finish(s, "eos");
@@ -348,21 +345,26 @@ void Engine::accept(Sequence& s, const Chosen& chosen, size_t row) {
   out.logprobs.push_back(chosen.logprobs[row]);
   if (r.top > 0) out.top.push_back(chosen.top[row]);
   if (r.sampling.looks_back()) s.history.push_back(id);
-  if (s.watcher && s.watcher->push(id)) {
-    out.text = s.watcher->text();
-    return finish(s, "stop");
-  }
+  if (s.watcher && s.watcher->push(id)) return end(s, "stop", s.watcher->text());
   if (options_.stop && options_.stop(out)) return finish(s, "stop");
   if (static_cast<int64_t>(out.ids.size()) == r.max_new_tokens) finish(s, "length");
 }
 
-void Engine::finish(Sequence& s, const char* reason) {
+void Scheduler::finish(Sequence& s, const char* reason) {
+  end(s, reason, options_.tokenizer ? options_.tokenizer->decode(s.out.ids) : "");
+}
+
+void Scheduler::end(Sequence& s, const char* reason, std::string text) {
   s.done = true;
-  s.out->finish_reason = reason;
-  if (options_.tokenizer && s.out->text.empty())
-    s.out->text = options_.tokenizer->decode(s.out->ids);
-  if (s.slot >= 0) leave_cache(s);
-  if (options_.finished) options_.finished(*s.out);
+  s.out.finish_reason = reason;
+  s.out.text = std::move(text);
+  finished_.push_back(std::move(s.out));
+  if (s.slot >= 0) {
+    leave_cache(s);
+  } else if (const auto found = std::find(waiting_.begin(), waiting_.end(), &s);
+             found != waiting_.end()) {
+    waiting_.erase(found);  // it had been preempted while its last token was on its way
+  }
 }
 
 }  // namespace preimage::lm

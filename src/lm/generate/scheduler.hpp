@@ -6,32 +6,31 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "generate/page_pool.hpp"
-#include "preimage/lm/generate/generate.hpp"
 #include "generate/runner.hpp"
 #include "generate/stop_watcher.hpp"
+#include "preimage/lm/generate/generator.hpp"
 
 namespace preimage::lm {
 
-// What generation did, for tests and benchmarks.
-struct EngineCounts {
-  int64_t passes = 0;
-  int64_t prefilled = 0, shared = 0, decoded = 0;  // tokens
-  int64_t preemptions = 0, out_of_memory = 0;
-};
-
-class Engine {
+class Scheduler {
  public:
-  // `requests` and `options` must outlive the engine. Throws for a request that cannot fit.
-  Engine(const Model& model, const std::vector<GenerateRequest>& requests,
-         const GenerateOptions& options);
-  ~Engine();
-  std::vector<Completion> run();
-  const EngineCounts& counts() const { return counts_; }
+  Scheduler(const Model& model, const GeneratorOptions& options);
+  ~Scheduler();
+
+  // All candidates of a request; each of their completions carries `ticket`.
+  void add(GenerateRequest request, int64_t ticket);
+  // One pass started, or the result of one taken in. False when there is nothing to do.
+  bool step();
+  std::optional<Completion> take_finished();
+  int64_t pending() const { return pending_; }
+  void cancel();
+  const GeneratorCounts& counts() const { return counts_; }
 
  private:
   struct Sequence;
@@ -42,7 +41,7 @@ class Engine {
     std::vector<int32_t> published;  // pages that became findable with it
   };
 
-  void add(int64_t request, int64_t index);
+  void open();
   Plan plan();
   void plan_prefill(Plan& plan);
   void plan_decode(Plan& plan);
@@ -55,35 +54,26 @@ class Engine {
   void preempt(Sequence& sequence);
   void leave_cache(Sequence& sequence);
   void fetch();
-  void cancel();
   void accept(Sequence& sequence, const Chosen& chosen, size_t row);
   void finish(Sequence& sequence, const char* reason);
+  void end(Sequence& sequence, const char* reason, std::string text);
 
   const Model& model_;
-  const std::vector<GenerateRequest>& requests_;
-  const GenerateOptions& options_;
-  std::vector<Completion> completions_;
-  std::vector<std::unique_ptr<Sequence>> sequences_;  // in the order of the completions
+  GeneratorOptions options_;
+  std::list<Sequence> sequences_;  // until they are done and no pass in flight chose for them
   std::deque<Sequence*> waiting_;
   std::vector<Sequence*> running_;  // in the order of admission
+  std::deque<Completion> finished_;
+  int64_t pending_ = 0;
+  int64_t pages_ = 0;  // of the cache
   nn::KvCache cache_;
-  std::optional<PagePool> pool_;
+  std::optional<PagePool> pool_;  // these three are made for the first token that is asked for
   std::unique_ptr<Runner> runner_;
   std::vector<int64_t> free_slots_;
   std::deque<std::vector<Sequence*>> in_flight_;  // who chose in each pass that was started
   size_t batch_ = 0;                              // these two are lowered when memory runs out
   int64_t prefill_tokens_ = 0;
-  EngineCounts counts_;
+  GeneratorCounts counts_;
 };
-
-int64_t prompt_tokens(const GenerateRequest& request);
-// Pages of the cache: `options.cache_pages`, or as many as the requests can use and the device's
-// free memory holds.
-int64_t cache_pages(const Model& model, const std::vector<GenerateRequest>& requests,
-                    const GenerateOptions& options);
-// Throws ExitCode::bad_data that names the first request which the model or the cache cannot hold.
-void require_requests(const Model& model, const std::vector<GenerateRequest>& requests,
-                      const GenerateOptions& options);
-void require_pages(const std::vector<GenerateRequest>& requests, int64_t pages);
 
 }  // namespace preimage::lm

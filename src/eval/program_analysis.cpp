@@ -1,8 +1,9 @@
-#include "program_analysis.hpp"
+#include "preimage/eval/program_analysis.hpp"
 
+#include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 
-namespace preimage::verifier {
+namespace preimage::eval {
 namespace {
 
 // `SOURCES` is a list of texts.
@@ -89,6 +90,16 @@ sandbox::Request verdict_request(const data::ProgramProblem& problem, const std:
   return request;
 }
 
+sandbox::Request shown_request(const data::ProgramProblem& problem, const std::string& program,
+                               int64_t shown) {
+  base::check(problem.form == data::TestForm::assertions, "a prompt shows assertions");
+  auto request = verdict_request(problem, program);
+  request.assert_tests = problem.tests;
+  if (shown >= 0 && static_cast<size_t>(shown) < request.assert_tests.size())
+    request.assert_tests.resize(static_cast<size_t>(shown));
+  return request;
+}
+
 sandbox::Request normal_forms_request(const std::vector<std::string>& programs) {
   sandbox::Request request;
   request.program = "SOURCES = " + literal(programs) + kNormalForms;
@@ -127,4 +138,4 @@ std::string outputs(const sandbox::Record& record) {
   return text.rfind("not there", 0) == 0 ? "" : text;  // the program took the harness away
 }
 
-}  // namespace preimage::verifier
+}  // namespace preimage::eval
