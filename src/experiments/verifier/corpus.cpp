@@ -4,18 +4,23 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/base/sha256.hpp"
+#include "preimage/base/str.hpp"
 #include "preimage/data/candidates.hpp"
 
 namespace preimage::verifier {
 namespace {
 
-Split split_named(const std::string& name) {
-  if (name == "validation") return Split::validation;
-  return name == "test" ? Split::test : Split::train;
+// "": the file does not say.
+std::optional<Split> split_named(const std::string& name) {
+  for (const auto split : {Split::train, Split::validation, Split::test}) {
+    if (name == split_name(split)) return split;
+  }
+  return std::nullopt;
 }
 
 std::string squeezed(const std::string& program) {
@@ -25,13 +30,40 @@ std::string squeezed(const std::string& program) {
   return "text " + base::sha256_hex(out).substr(0, 32);
 }
 
-// A seeded share of the problems at `places` becomes `split`.
-void assign(Corpus& corpus, std::vector<int64_t> places, double share, Split split, uint64_t seed) {
-  const auto order = base::RandomStream(seed, split_name(split), "problems of the split")
-                         .permutation(static_cast<int64_t>(places.size()));
-  const auto count = static_cast<size_t>(std::ceil(share * static_cast<double>(places.size())));
-  for (size_t i = 0; i < std::min(count, places.size()); ++i)
-    corpus.problems[static_cast<size_t>(places[static_cast<size_t>(order[i])])].split = split;
+// A seeded share of the problems whose split the file does not name is tested on; the others are
+// trained on.
+void split_unnamed(std::vector<ProblemText>& problems, double share, uint64_t seed) {
+  std::vector<ProblemText*> open;
+  for (auto& problem : problems) {
+    if (!problem.split) open.push_back(&problem);
+  }
+  const auto order = base::RandomStream(seed, split_name(Split::test), "problems of the split")
+                         .permutation(static_cast<int64_t>(open.size()));
+  const auto count = static_cast<size_t>(std::ceil(share * static_cast<double>(open.size())));
+  for (size_t i = 0; i < open.size(); ++i)
+    open[static_cast<size_t>(order[i])]->split = i < count ? Split::test : Split::train;
+}
+
+// Which problems of the file are used, and for what.
+void choose_problems(Corpus& corpus, std::vector<ProblemText> choice, const DataConfig& config,
+                     uint64_t seed) {
+  leave_out_named(choice, config, corpus.notes);
+  split_unnamed(choice, config.test_share, seed);
+  leave_out_leaks(choice, config.leak_limit, corpus.notes);
+  choice = limited(choice, config);
+  split_validation(
+      choice, config.validation_share,
+      base::RandomStream(seed, split_name(Split::validation), "problems of the split"));
+  corpus.notes.push_back(count_splits(choice, config.candidates));
+  // In the order of the file.
+  std::sort(choice.begin(), choice.end(),
+            [](const auto& a, const auto& b) { return a.index < b.index; });
+  std::vector<CorpusProblem> kept;
+  for (const auto& chosen : choice) {
+    kept.push_back(std::move(corpus.problems[chosen.index]));
+    kept.back().split = *chosen.split;
+  }
+  corpus.problems = std::move(kept);
 }
 
 // The program as the verifier reads it.
@@ -68,12 +100,16 @@ std::vector<int64_t> Corpus::of_split(Split split) const {
 Corpus read_corpus(const DataConfig& config, uint64_t seed) {
   Corpus corpus;
   std::map<std::string, size_t> places;
-  std::vector<int64_t> without_split;
+  std::vector<ProblemText> choice;
   for (auto& line : data::read_candidates(config.candidates)) {
     const auto [at, fresh] = places.try_emplace(line.problem, corpus.problems.size());
     if (fresh) {
-      corpus.problems.push_back({line.problem, "", line.prompt, split_named(line.split), {}, 0});
-      if (line.split.empty()) without_split.push_back(static_cast<int64_t>(at->second));
+      if (!line.split.empty() && !split_named(line.split))
+        throw base::data_error(base::str(config.candidates, ": problem ", line.problem,
+                                         ": found split \"", line.split,
+                                         "\", expected train, validation or test"));
+      choice.push_back({at->second, line.problem, split_named(line.split), line.prompt});
+      corpus.problems.push_back({line.problem, "", line.prompt, Split::train, {}, 0});
     }
     eval::ProgramCandidate candidate;
     candidate.program = std::move(line.code);
@@ -81,13 +117,7 @@ Corpus read_corpus(const DataConfig& config, uint64_t seed) {
     candidate.passes = line.pass;
     corpus.problems[at->second].candidates.push_back(std::move(candidate));
   }
-  assign(corpus, without_split, config.test_share, Split::test, seed);
-  if (corpus.of_split(Split::validation).empty())
-    assign(corpus, corpus.of_split(Split::train), config.validation_share, Split::validation, seed);
-  for (const auto split : {Split::train, Split::validation, Split::test}) {
-    if (corpus.of_split(split).empty())
-      throw base::data_error(config.candidates + ": no problem for the split " + split_name(split));
-  }
+  choose_problems(corpus, std::move(choice), config, seed);
   return corpus;
 }
 

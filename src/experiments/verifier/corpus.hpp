@@ -25,11 +25,12 @@ struct CorpusProblem {
 
 struct Corpus {
   std::vector<CorpusProblem> problems;
+  std::vector<std::string> notes;                    // counts and what was left out, for the log
   std::vector<int64_t> of_split(Split split) const;  // indices
 };
 
 // Labelled programs of a JSON Lines file. Problems keep the order of the file; those without a
-// split are divided by a seeded permutation.
+// split are divided by a seeded permutation; exclude, limits and leaks count as in published sets.
 Corpus read_corpus(const DataConfig& config, uint64_t seed);
 // Writes every candidate as such a file, replacing it.
 void write_corpus(const Corpus& corpus, const std::filesystem::path& path);

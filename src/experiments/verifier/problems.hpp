@@ -6,14 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "config.hpp"
 #include "preimage/base/log.hpp"
 #include "preimage/data/programs.hpp"
+#include "problem_choice.hpp"
 
 namespace preimage::verifier {
-
-enum class Split { train, validation, test };
-const char* split_name(Split split);
 
 struct Problem {
   std::string id;
@@ -30,9 +27,5 @@ struct Problems {
 // From the published sets that the config names. ExitCode::bad_data for a malformed file, an id of
 // `exclude` that is not there, and a split without a problem.
 Problems load_problems(const VerifierConfig& config, uint64_t seed);
-
-// `share` of the train problems becomes validation, by a seeded permutation, unless there are
-// validation problems already.
-void split_validation(std::vector<Problem>& problems, double share, uint64_t seed);
 
 }  // namespace preimage::verifier

@@ -30,7 +30,10 @@ VerifierSearch::VerifierSearch(run::Context& context, std::unique_ptr<const Setu
       setup_(std::move(setup)),
       stage_(setup_->config.generates() ? Stage::candidates : Stage::scores),
       corpus_(setup_->config.generates() ? corpus_of(setup_->problems)
-                                         : read_corpus(setup_->config.data, setup_->seed)) {}
+                                         : read_corpus(setup_->config.data, setup_->seed)) {
+  if (!context.world().root()) return;
+  for (const auto& note : corpus_.notes) context.log().info(note);
+}
 
 std::vector<run::Unit> VerifierSearch::ask(int64_t) {
   if (stage_ == Stage::candidates)

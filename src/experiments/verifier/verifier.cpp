@@ -78,6 +78,7 @@ run::Estimate Verifier::estimate() {
         model, {config_.generation.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, at::kCPU});
   } else {
     const auto corpus = read_corpus(config_.data, 0);
+    out.notes = corpus.notes;
     out.units = static_cast<int64_t>(corpus.problems.size());
     for (const auto& problem : corpus.problems)
       programs += static_cast<double>(problem.candidates.size());
