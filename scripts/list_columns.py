@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the tables, columns and tensors of a results.h5 as the Markdown that stands in README.md.
+"""Prints the tables, columns and tensors of a results.h5 as the Markdown that stands in analysis/README.md.
 
     .venv/bin/python scripts/list_columns.py RESULTS.h5...
 
@@ -12,7 +12,7 @@ import sys
 
 import h5py
 
-TYPES = {"i": "int", "u": "uint", "f": "float"}
+TYPES = {"i": "int", "u": "uint", "f": "float", "b": "bool"}
 
 
 def cell(text):
@@ -29,7 +29,7 @@ def type_name(dtype):
 
 def print_table(name, data, earlier):
     columns = json.loads(data.attrs["columns"])
-    print(f"\n#### `{name}`\n\n{data.attrs['description']}. Schema version {int(data.attrs['schema_version'])}.")
+    print(f"\n## `{name}`\n\n{data.attrs['description']}. Schema version {int(data.attrs['schema_version'])}.")
     shape = tuple((column, columns[column]["unit"], columns[column]["description"]) for column in data.dtype.names)
     if shape in earlier:
         print(f"Columns as in `{earlier[shape]}`.")
@@ -45,7 +45,7 @@ def print_table(name, data, earlier):
 def print_tensors(tensors):
     if not tensors:
         return
-    print("\n#### Tensors\n\n| dataset | axes | type | what |\n|---|---|---|---|")
+    print("\n## Tensors\n\n| dataset | axes | type | what |\n|---|---|---|---|")
     for name, axes, kind, description in tensors:
         print(f"| `{name}` | [{', '.join(map(str, axes))}] | {kind} | {cell(description)} |")
 

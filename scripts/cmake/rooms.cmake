@@ -312,7 +312,8 @@ function(preimage_laws)
   # The report needs the analysis packages, which scripts/setup.sh puts into the virtual environment.
   add_test(NAME analysis.report COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/analysis/report_test.py")
   add_test(NAME scripts.convert_checkpoint COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/scripts/convert_checkpoint_test.py")
-  set_tests_properties(scripts.fetch scripts.function_problems scripts.convert_checkpoint analysis.report PROPERTIES TIMEOUT 120)
+  add_test(NAME pages COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/pages/pages_test.py" "${CMAKE_BINARY_DIR}/preimage")
+  set_tests_properties(pages scripts.fetch scripts.function_problems scripts.convert_checkpoint analysis.report PROPERTIES TIMEOUT 120)
   # The parsers under libFuzzer, ASan and UBSan; scripts/test.sh builds them.
   add_test(NAME fuzz COMMAND ${CMAKE_CTEST_COMMAND} --test-dir "${CMAKE_SOURCE_DIR}/build/fuzz" --output-on-failure --no-tests=error)
   set_tests_properties(fuzz PROPERTIES TIMEOUT 300 PROCESSORS 2)

@@ -59,7 +59,7 @@ std::vector<Leak> find_leaks(const std::vector<ProgramProblem>& problems, double
       const auto [low, high] = std::minmax({grams[i].size(), grams[j].size()});
       if (static_cast<double>(low) < limit * static_cast<double>(high)) continue;
       const double index = jaccard(grams[i], grams[j]);
-      if (index > limit) out.push_back({i, j, index});
+      if (index > limit || index == 1) out.push_back({i, j, index});  // equal ones at any limit
     }
   }
   return out;

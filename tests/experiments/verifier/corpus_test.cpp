@@ -50,6 +50,8 @@ class LabelledPrograms : public testing::Test {
 TEST_F(LabelledPrograms, ALeakCostsTheTrainingProblem) {
   EXPECT_EQ(ids(Split::train), "p0 p1 p2 p4 p5 p6 p7 p8 p9 ");
   EXPECT_EQ(ids(Split::test), "p12 p13 p14 p15 ");
+  config_.leak_limit = 1;  // equal texts are a leak at any limit
+  EXPECT_EQ(ids(Split::train), "p0 p1 p2 p4 p5 p6 p7 p8 p9 ");
 }
 
 TEST_F(LabelledPrograms, LimitsAndExcludedIdsCount) {
