@@ -66,9 +66,11 @@ std::string without_white_space(const std::string& text) {
 
 // The observed text, or "" where the program did not come so far.
 std::string observed_text(const sandbox::Record& record) {
-  if (!record.facts.is_object() || record.facts.value("loaded", false) == false) return "";
-  const auto found = record.facts.find("attribute");
-  return found != record.facts.end() && found->is_string() ? found->get<std::string>() : "";
+  const auto claimed =
+      record.facts.is_object() ? record.facts.value("claimed", base::Json()) : base::Json();
+  if (!claimed.is_object() || claimed.value("loaded", base::Json()) != true) return "";
+  const auto found = claimed.find("attribute");
+  return found != claimed.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 }  // namespace
@@ -78,7 +80,7 @@ sandbox::Request verdict_request(const data::ProgramProblem& problem, const std:
   request.id = problem.id;
   request.program = program;
   request.entry_point = problem.entry_point;
-  request.setup = problem.setup_before;
+  request.setup = request.setup_for_program = problem.setup_before;
   if (!problem.setup_after.empty()) request.setup += "\n" + problem.setup_after;
   if (problem.form == data::TestForm::check_function) {
     request.check = problem.check_code;

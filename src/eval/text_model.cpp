@@ -16,7 +16,7 @@ std::vector<int64_t> prompt_ids(const TextModel& model, const std::string& promp
   if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
   messages.push_back({{"role", "user"}, {"content", prompt}});
   const text::OrderedJson request = {{"messages", messages}, {"add_generation_prompt", true}};
-  return model.tokenizer.encode(model.chat->render(request));
+  return model.tokenizer.encode(model.chat->render(request).text);
 }
 
 std::vector<int64_t> stop_ids(const TextModel& model) {

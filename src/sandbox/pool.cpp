@@ -1,7 +1,6 @@
 #include "preimage/sandbox/pool.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +37,14 @@ void require_text(const std::string& id, const char* field, const std::string& t
   }
 }
 
+// What goes to a slot's own process travels in one packet.
+void require_short(const std::string& id, const char* field, const std::string& text) {
+  constexpr size_t kMost = 4096;
+  if (text.size() <= kMost) return;
+  throw base::data_error(base::str("program ", id, ": observe: ", field, ": found ", text.size(),
+                                   " bytes, expected at most ", kMost));
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Supervisor&& other) noexcept
@@ -70,17 +77,7 @@ Supervisor start_supervisor(const fs::path& executable) {
 }
 
 struct Pool::State {
-  explicit State(int client) : socket(client), stream(client) {}
-
-  // Waits for something to read. False when the time is over.
-  bool wait(double timeout_s) const {
-    pollfd readable{socket, POLLIN, 0};
-    const int ms = timeout_s < 0 ? -1 : static_cast<int>(timeout_s * 1000);
-    int ready;
-    while ((ready = ::poll(&readable, 1, ms)) < 0 && errno == EINTR) {
-    }
-    return ready > 0;
-  }
+  explicit State(int client) : stream(client) {}
 
   [[noreturn]] static void fail(const Json& message) {
     throw base::Error(static_cast<base::ExitCode>(message.value("code", 69)),
@@ -92,16 +89,19 @@ struct Pool::State {
     records.push_back(record_of(message.at("record")));
   }
 
-  // Takes in what is there, after waiting for some of it.
-  void read(double timeout_s) {
-    if (!wait(timeout_s)) return;
-    const bool alive = stream.fill();
-    for (Json message; stream.next(message);) take(message);
-    if (!alive && records.empty())
-      throw base::unavailable_error("sandbox: preimage-sandbox ended unexpectedly");
+  [[noreturn]] static void fail_ended(const char* when) {
+    throw base::unavailable_error(std::string("sandbox: preimage-sandbox ended ") + when);
   }
 
-  int socket;
+  // Sends and takes in what can be now, after waiting for either. False when nobody is there any
+  // more.
+  bool talk(double timeout_s) {
+    if (!stream.wait(timeout_s)) return true;
+    const bool alive = stream.exchange();
+    for (Json message; stream.next(message);) take(message);
+    return alive;
+  }
+
   MessageStream stream;
   Json description;
   std::deque<Record> records;
@@ -111,13 +111,9 @@ struct Pool::State {
 
 Pool::Pool(Supervisor& supervisor, const PoolOptions& options)
     : state_(std::make_unique<State>(supervisor.socket())) {
-  if (!state_->stream.send(to_message(options)))
-    throw base::unavailable_error("sandbox: preimage-sandbox has ended");
+  state_->stream.put(to_message(options));
   Json message;
-  while (!state_->stream.next(message)) {
-    if (!state_->stream.fill())
-      throw base::unavailable_error("sandbox: preimage-sandbox ended while it was opened");
-  }
+  if (!state_->stream.receive(message)) State::fail_ended("while it was opened");
   if (message.contains("error")) State::fail(message);
   state_->description = message.at("opened");
 }
@@ -131,7 +127,10 @@ uint64_t Pool::submit(Request request) {
   require_text(request.id, "check", request.check);
   require_text(request.id, "entry_point", request.entry_point);
   for (const auto& test : request.assert_tests) require_text(request.id, "assert_tests", test);
-  ++state.pending;
+  if (request.observe) {
+    require_short(request.id, "file", request.observe->file);
+    require_short(request.id, "file_marker", request.observe->file_marker);
+  }
   const auto invalid = base::first_invalid_utf8(request.program);
   if (invalid != std::string::npos) {  // as Python says of such a source file
     Record record;
@@ -140,12 +139,14 @@ uint64_t Pool::submit(Request request) {
     record.verdict = record.first_verdict = Verdict::syntax;
     record.detail = base::str("not UTF-8 at byte ", invalid);
     state.records.push_back(std::move(record));
+    ++state.pending;
     return ticket;
   }
-  if (!state.stream.send({{"ticket", ticket}, {"request", to_message(request)}}))
-    throw base::unavailable_error("sandbox: preimage-sandbox ended unexpectedly");
-  // What is ready is taken in now, or both ends might wait for each other with full sockets.
-  if (state.wait(0)) state.read(0);
+  state.stream.put({{"ticket", ticket}, {"request", to_message(request)}});
+  ++state.pending;
+  do {
+    if (!state.talk(state.stream.all_sent() ? 0 : -1)) State::fail_ended("unexpectedly");
+  } while (!state.stream.all_sent());
   return ticket;
 }
 
@@ -155,7 +156,7 @@ std::optional<Record> Pool::next(double timeout_s) {
   const double end = base::monotonic_seconds() + timeout_s;
   while (state.records.empty()) {
     const double left = timeout_s < 0 ? -1 : std::max(0.0, end - base::monotonic_seconds());
-    state.read(left);
+    if (!state.talk(left) && state.records.empty()) State::fail_ended("unexpectedly");
     if (state.records.empty() && timeout_s >= 0 && base::monotonic_seconds() >= end)
       return std::nullopt;
   }

@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
@@ -46,6 +48,12 @@ uint64_t seed_for(const Job& job, const char* purpose) {
   return seed;
 }
 
+// As JSON text; an array, where neither the order of keys nor large integers matter.
+std::string tests_text(const Json& tests) {
+  if (tests.is_null()) return "";
+  return tests.is_string() ? tests.get<std::string>() : tests.dump();
+}
+
 std::string valid_text(std::string text) {
   text = base::replace_invalid_utf8(text);
   if (text.size() > kDetail) text = base::replace_invalid_utf8(text.substr(0, kDetail)) + "...";
@@ -58,7 +66,7 @@ Json candidate_job(const Job& job, const std::string& tag) {
   const auto& request = job.request;
   return {{"tag", tag},
           {"program", request.program},
-          {"setup", request.setup},
+          {"setup", request.observe ? request.setup : request.setup_for_program},
           {"seed", seed_for(job, "program")},
           {"linked", uses_linked_nodes(request)},
           {"observe", request.observe ? observation_json(*request.observe) : Json(nullptr)}};
@@ -69,6 +77,9 @@ Json judge_job(const Job& job, const std::string& tag) {
   return {{"tag", tag},
           {"entry_point", request.entry_point},
           {"setup", request.setup},
+          {"setup_for_program", request.setup_for_program},
+          {"strict", request.strict},
+          {"ordered", request.ordered},
           {"seed", seed_for(job, job.runs > 1 ? "order again" : "order")},
           {"tests", request.tests},
           {"assert_tests", request.assert_tests},
@@ -76,12 +87,17 @@ Json judge_job(const Job& job, const std::string& tag) {
 }
 
 Said parse_verdict(const std::string& text) {
-  const auto message = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  // A judge that has seen every test hold says so before it asks some calls again (worker/judge.py:
+  // ask_again): where the program ends over that, its tests have held all the same.
+  const auto end = text.rfind('\n');
+  const auto begin = end == 0 || end == text.npos ? 0 : text.rfind('\n', end - 1) + 1;
+  const auto message = Json::parse(text.substr(begin), nullptr, /*allow_exceptions=*/false);
   if (!message.is_array() || message.size() != 2 || !message[0].is_string() ||
       !message[1].is_string()) {
     return {.detail = "the judge ended without a verdict", .retry = true};
   }
   const std::string word = message[0], detail = valid_text(message[1]);
+  if (word == "HELD") return {.verdict = Verdict::pass};
   if (word == "GONE") return {.verdict = Verdict::no_verdict, .detail = detail, .gone = true};
   if (word == "PROCESSES")
     return {.verdict = Verdict::timeout, .detail = "its share of processes is used up: " + detail};
@@ -92,20 +108,27 @@ Said parse_verdict(const std::string& text) {
   return {.verdict = *verdict, .detail = detail};
 }
 
-Json facts_of(const Job& job, const std::string& payload, int status, bool marker_seen) {
-  Json facts = {{"loaded", false},           {"exception", nullptr},    {"call_returned", nullptr},
-                {"call_exception", nullptr}, {"file_written", nullptr}, {"attribute", nullptr}};
+bool tests_held(const std::string& text) {
+  return text.starts_with("[\"HELD\"");
+}
+
+Json facts_of(const Job& job, const std::string& payload, const Seen& seen) {
+  Json claimed = nullptr;
   const auto told = Json::parse(payload, nullptr, /*allow_exceptions=*/false);
   if (told.is_object()) {
-    for (auto& [name, value] : facts.items()) {
-      if (told.contains(name) && told[name].is_primitive()) value = told[name];
+    for (const char* name :
+         {"loaded", "exception", "call_returned", "call_exception", "attribute"}) {
+      const bool plain = told.contains(name) && told[name].is_primitive();
+      claimed[name] = plain ? told[name] : Json(nullptr);
     }
   }
-  const auto& observe = *job.request.observe;
-  facts["exit_code"] = WIFEXITED(status) ? Json(WEXITSTATUS(status)) : Json(nullptr);
-  facts["signal"] = WIFSIGNALED(status) ? Json(WTERMSIG(status)) : Json(nullptr);
-  facts["stdout_marker"] = observe.stdout_marker.empty() ? Json(nullptr) : Json(marker_seen);
-  return facts;
+  const int status = seen.status;
+  return {{"exit_code", WIFEXITED(status) ? Json(WEXITSTATUS(status)) : Json(nullptr)},
+          {"signal", WIFSIGNALED(status) ? Json(WTERMSIG(status)) : Json(nullptr)},
+          {"stdout_marker",
+           job.request.observe->stdout_marker.empty() ? Json(nullptr) : Json(seen.marker)},
+          {"file_written", seen.file_written ? Json(*seen.file_written) : Json(nullptr)},
+          {"claimed", claimed}};
 }
 
 Json to_message(const Request& request) {
@@ -113,9 +136,12 @@ Json to_message(const Request& request) {
           {"program", request.program},
           {"entry_point", request.entry_point},
           {"setup", request.setup},
+          {"setup_for_program", request.setup_for_program},
           {"tests", request.tests},
           {"assert_tests", request.assert_tests},
           {"check", request.check},
+          {"strict", request.strict},
+          {"ordered", request.ordered},
           {"seed", request.seed},
           {"observe", request.observe ? observation_json(*request.observe) : Json(nullptr)}};
 }
@@ -126,7 +152,10 @@ Request request_of(const Json& message) {
   request.program = message.at("program");
   request.entry_point = message.at("entry_point");
   request.setup = message.at("setup");
-  request.tests = message.at("tests");
+  request.setup_for_program = message.value("setup_for_program", "");
+  request.tests = tests_text(message.at("tests"));
+  request.strict = message.value("strict", false);
+  request.ordered = message.value("ordered", false);
   request.assert_tests = message.at("assert_tests").get<std::vector<std::string>>();
   request.check = message.at("check");
   request.seed = message.at("seed");
@@ -144,6 +173,7 @@ Json to_message(const Record& record) {
           {"detail", record.detail},
           {"cpu_s", record.cpu_s},
           {"wall_s", record.wall_s},
+          {"waited_s", record.waited_s},
           {"max_rss_mb", record.max_rss_mb},
           {"runs", record.runs},
           {"first_verdict", name(record.first_verdict)},
@@ -159,6 +189,7 @@ Record record_of(const Json& message) {
   record.detail = message.at("detail");
   record.cpu_s = message.at("cpu_s");
   record.wall_s = message.at("wall_s");
+  record.waited_s = message.at("waited_s");
   record.max_rss_mb = message.at("max_rss_mb");
   record.runs = message.at("runs");
   record.first_verdict = verdict_named(message.at("first_verdict").get<std::string>()).value();
@@ -205,19 +236,25 @@ PoolOptions options_of(const Json& message) {
   return options;
 }
 
-bool MessageStream::send(const Json& message) const {
+void MessageStream::put(const Json& message) {
   const auto text = message.dump();
-  base::check(text.size() < kMaxMessage, "a message fits into its length field");
+  if (text.size() >= kMaxMessage) {
+    throw base::data_error(base::str("sandbox: a message of ", text.size(), " bytes, more than ",
+                                     kMaxMessage, "; send fewer or smaller tests with a program"));
+  }
   const auto size = static_cast<uint32_t>(text.size());
-  std::string bytes(reinterpret_cast<const char*>(&size), sizeof size);
-  bytes += text;
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t sent = ::send(socket_, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+  if (sent_ > outgoing_.size() / 2) outgoing_.erase(0, std::exchange(sent_, 0));
+  outgoing_.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
+}
+
+bool MessageStream::send_some() {
+  while (!all_sent()) {
+    const ssize_t sent = ::send(socket_, outgoing_.data() + sent_, outgoing_.size() - sent_,
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
-      done += static_cast<size_t>(sent);
+      sent_ += static_cast<size_t>(sent);
     } else if (errno == EAGAIN) {
-      pollfd writable{socket_, POLLOUT, 0};
-      ::poll(&writable, 1, -1);
+      break;
     } else if (errno != EINTR) {
       return false;
     }
@@ -225,14 +262,46 @@ bool MessageStream::send(const Json& message) const {
   return true;
 }
 
-bool MessageStream::fill() {
+bool MessageStream::read_some() {
   char buffer[1 << 16];
   ssize_t got;
-  while ((got = ::recv(socket_, buffer, sizeof buffer, 0)) < 0 && errno == EINTR) {
+  while ((got = ::recv(socket_, buffer, sizeof buffer, MSG_DONTWAIT)) < 0 && errno == EINTR) {
   }
   if (got < 0) return errno == EAGAIN;
   buffer_.append(buffer, static_cast<size_t>(got));
   return got > 0;
+}
+
+bool MessageStream::exchange() {
+  const bool heard = send_some();
+  return read_some() && heard;
+}
+
+bool MessageStream::wait(double timeout_s) const {
+  pollfd either{socket_, static_cast<short>(all_sent() ? POLLIN : POLLIN | POLLOUT), 0};
+  const int ms = timeout_s < 0 ? -1 : static_cast<int>(std::min(timeout_s, 1e6) * 1000);
+  int ready;
+  while ((ready = ::poll(&either, 1, ms)) < 0 && errno == EINTR) {
+  }
+  return ready > 0;
+}
+
+bool MessageStream::receive(Json& message) {
+  bool alive = true;
+  while (!next(message)) {
+    if (!alive) return false;
+    wait(-1);
+    alive = exchange();
+  }
+  return true;
+}
+
+bool MessageStream::send_all() {
+  while (!all_sent()) {
+    wait(-1);
+    if (!exchange()) return false;
+  }
+  return true;
 }
 
 bool MessageStream::next(Json& message) {

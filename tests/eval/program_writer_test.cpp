@@ -24,8 +24,8 @@ sandbox::Record answer(const sandbox::Request& request) {
   if (request.observe) {
     // Outputs of a program name it; normal forms have none here and fall back to the text.
     const bool outputs = request.observe->attribute == "preimage_seen";
-    record.facts = {{"loaded", true}, {"attribute", nullptr}};
-    if (outputs) record.facts["attribute"] = std::to_string(request.program.find('\n'));
+    record.facts = {{"claimed", {{"loaded", true}, {"attribute", nullptr}}}};
+    if (outputs) record.facts["claimed"]["attribute"] = std::to_string(request.program.find('\n'));
     return record;
   }
   record.verdict = rule(request.program);

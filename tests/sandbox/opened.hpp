@@ -62,8 +62,9 @@ inline Request request(const std::string& program) {
   request.id = "p";
   request.program = program;
   request.entry_point = "f";
-  request.tests = Json::array();
-  for (const int x : {1, 5, 9}) request.tests.push_back({{"args", {x}}, {"expected", x + 1}});
+  auto tests = Json::array();
+  for (const int x : {1, 5, 9}) tests.push_back({{"args", {x}}, {"expected", x + 1}});
+  request.tests = tests.dump();
   return request;
 }
 

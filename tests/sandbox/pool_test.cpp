@@ -1,6 +1,7 @@
 // time limit: 120 s
 // What programs get which verdict: values of every kind, the forms of MBPP, HumanEval and LeetCode,
 // odd sources, observed programs, time-outs.
+#include "preimage/base/str.hpp"
 #include "sandbox/opened.hpp"
 
 namespace preimage::sandbox::tests {
@@ -29,7 +30,8 @@ class Judged : public testing::Test {
   static Request testing_one(const std::string& program, const std::string& args,
                              const std::string& expected, double tolerance = 0) {
     auto asked = request(program);
-    asked.tests = {{{"args_py", args}, {"expected_py", expected}, {"tol", tolerance}}};
+    asked.tests =
+        Json::array({{{"args_py", args}, {"expected_py", expected}, {"tol", tolerance}}}).dump();
     return asked;
   }
   static inline Opened* opened_ = nullptr;
@@ -139,12 +141,18 @@ TEST_F(Judged, SetUpBeforeTheProgramIsTheTestsOwn) {
          Verdict::wrong);
 }
 
-// 50 reference functions of MBPP change their arguments; the tests' own stay as they were.
+// What a function does to its arguments, the tests see, as they would in one process.
 TEST_F(Judged, ChangedArguments) {
-  expect(asserting("def tail(x):\n    x.sort()\n    return x.pop()\n",
-                   {"values = [3, 1, 2]\nassert tail(values) == 3\nassert tail(values) == 3\n"
-                    "assert values == [3, 1, 2]"}),
+  const std::string tail = "def tail(x):\n    x.sort()\n    return x.pop()\n";
+  expect(asserting(tail, {"values = [3, 1, 2]\nassert tail(values) == 3\nassert tail(values) == 2\n"
+                          "assert values == [1]"}),
          Verdict::pass);
+  expect(asserting(tail, {"assert tail(values) == 3", "assert values == [1, 2]"},
+                   "values = [3, 1, 2]\n"),
+         Verdict::pass);
+  expect(asserting("def tail(x): return max(x)\n",
+                   {"assert tail(values) == 3", "assert values == [1, 2]"}, "values = [3, 1, 2]\n"),
+         Verdict::wrong);
 }
 
 // MBPP 126 defines a function that is named as a builtin.
@@ -205,13 +213,15 @@ TEST_F(Judged, LeetCodeMethodsAndNodes) {
       "    def same(self, root: 'TreeNode') -> 'TreeNode':\n        return root\n");
   asked.setup = "from typing import Optional, List\n";
   asked.entry_point = "Solution().reverse";
-  asked.tests = {{{"args", {{1, 2, 3}}}, {"expected", {3, 2, 1}}}};
+  asked.tests = Json::array({{{"args", {{1, 2, 3}}}, {"expected", {3, 2, 1}}}}).dump();
   expect(asked, Verdict::pass);
   asked.entry_point = "Solution().depth";
-  asked.tests = {{{"args", {{3, 9, 20, nullptr, nullptr, 15}}}, {"expected", 3}}};
+  asked.tests =
+      Json::array({{{"args", {{3, 9, 20, nullptr, nullptr, 15}}}, {"expected", 3}}}).dump();
   expect(asked, Verdict::pass);
   asked.entry_point = "Solution().same";
-  asked.tests = {{{"args", {{3, nullptr, 20, 15}}}, {"expected", {3, nullptr, 20, 15}}}};
+  asked.tests =
+      Json::array({{{"args", {{3, nullptr, 20, 15}}}, {"expected", {3, nullptr, 20, 15}}}}).dump();
   expect(asked, Verdict::pass);
   asked.entry_point = "Solution().missing";
   expect(asked, Verdict::no_entry, "missing");
@@ -301,30 +311,70 @@ TEST_F(Judged, AnObservedProgramGetsFactsAndNeverPass) {
       Observation{"run_tests()", "all tests passed", "result.txt", "PASS", "Solution().valid"};
   auto record = judge(asked);
   EXPECT_EQ(record.verdict, Verdict::no_verdict);
-  EXPECT_EQ(record.facts["call_returned"], true);
+  EXPECT_EQ(record.facts["claimed"]["call_returned"], true);
+  EXPECT_EQ(record.facts["claimed"]["attribute"], true);
   EXPECT_EQ(record.facts["stdout_marker"], true);
   EXPECT_EQ(record.facts["file_written"], true);
-  EXPECT_EQ(record.facts["attribute"], true);
   EXPECT_EQ(record.facts["exit_code"], 0);
   asked.program = "import sys\ndef run_tests():\n    assert False, 'no'\n";
   record = judge(asked);
   EXPECT_EQ(record.verdict, Verdict::no_verdict);
-  EXPECT_EQ(record.facts["call_returned"], false);
-  EXPECT_THAT(record.facts["call_exception"].get<std::string>(), HasSubstr("AssertionError"));
+  EXPECT_EQ(record.facts["claimed"]["call_returned"], false);
+  EXPECT_THAT(record.facts["claimed"]["call_exception"].get<std::string>(),
+              HasSubstr("AssertionError"));
   EXPECT_EQ(record.facts["exit_code"], 1);
   EXPECT_EQ(record.facts["file_written"], false);
   // Facts that are no text or number of JSON's.
   asked.program = "class Solution:\n    valid = float('nan')\nraise ValueError('\\ud800')\n";
   record = judge(asked);
-  EXPECT_THAT(record.facts["exception"].get<std::string>(), HasSubstr("ValueError: \\ud800"));
+  EXPECT_THAT(record.facts["claimed"]["exception"].get<std::string>(),
+              HasSubstr("ValueError: \\ud800"));
   asked.program = "class Solution:\n    valid = float('nan')\ndef run_tests(): pass\n";
-  EXPECT_EQ(judge(asked).facts["attribute"], "nan");
+  EXPECT_EQ(judge(asked).facts["claimed"]["attribute"], "nan");
   asked.program = "import os\nprint('all tests passed', flush=True)\nos._exit(0)\n";
   record = judge(asked);
   EXPECT_EQ(record.verdict, Verdict::no_verdict);
   EXPECT_EQ(record.facts["exit_code"], 0);
   EXPECT_EQ(record.facts["stdout_marker"], true);
-  EXPECT_EQ(record.facts["loaded"], false);
+  EXPECT_TRUE(record.facts["claimed"].is_null());
+}
+
+// What can be seen from outside is: a program that has taken over its own process changes none of
+// it.
+TEST_F(Judged, FactsSeenFromOutsideCannotBeForged) {
+  const auto file_written = [](const std::string& program, const std::string& file = "result.txt") {
+    Request asked;
+    asked.id = "o";
+    asked.program = program;
+    asked.observe = Observation{.file = file, .file_marker = "PASS"};
+    const auto facts = judge(asked).facts;
+    return facts.is_null() ? Json("none") : facts.at("file_written");
+  };
+  const std::string takes_over =
+      "import sys\nframe = sys._getframe()\nwhile frame:\n"
+      "    for name in ('holds', 'observe', 'open'):\n"
+      "        if name in frame.f_globals: frame.f_globals[name] = lambda *a: True\n"
+      "    frame = frame.f_back\n";
+  EXPECT_EQ(file_written(takes_over), false);
+  EXPECT_EQ(file_written("import os\nos.symlink(os.__file__, 'result.txt')\n"), false);
+  EXPECT_EQ(file_written("import os\nos.symlink('/dev/zero', 'result.txt')\n"), false);
+  EXPECT_EQ(file_written("import os\nos.mkfifo('result.txt')\n"), false);
+  EXPECT_EQ(file_written("import os\nos.mkdir('result.txt')\n"), false);
+  EXPECT_EQ(file_written("open('result.txt', 'w').truncate(30 << 20)\n"), false);
+  EXPECT_EQ(file_written("import os\nos.makedirs('a')\nopen('a/b', 'w').write('PASS')\n"
+                         "os.symlink('a', 'c')\n",
+                         "c/b"),
+            false);
+  EXPECT_EQ(file_written("pass\n", "../python/lib/python3.11/os.py"), false);
+  // Written is written, whatever became of the program and of the rights.
+  EXPECT_EQ(file_written("import os\nopen('result.txt', 'w').write('x' * 70_000 + 'PASS')\n"
+                         "os.chmod('result.txt', 0)\nos._exit(3)\n"),
+            true);
+  EXPECT_EQ(file_written("import os\nos.makedirs('a')\nopen('/tmp/a/b', 'w').write('PASS')\n",
+                         "/tmp/a/b"),
+            true);
+  // Ended by its limits: nothing is said of an end that was not its own.
+  EXPECT_EQ(file_written("open('result.txt', 'w').write('PASS')\nwhile True: pass\n"), "none");
 }
 
 // What used up its time by itself would do so again; what may have waited for others is asked again
@@ -350,6 +400,60 @@ TEST(TimeOuts, CountAfterASecondRunAloneWhereItCouldShowAnythingElse) {
       "time.sleep(100)\n",
       2);
   expect("import time\nwhile time.process_time() < 0.37: pass\n" + f, 2);
+}
+
+// They travel to the slot's own process in one packet.
+TEST_F(Judged, AnObservedFileAndItsMarkerAreShort) {
+  Request asked;
+  asked.program = "open('f', 'w').write('x' * 4096)\n";
+  asked.observe = Observation{.file = "f", .file_marker = std::string(4096, 'x')};
+  EXPECT_EQ(judge(asked).facts.at("file_written"), true);
+  asked.observe->file_marker += "x";
+  EXPECT_THROW(judge(asked), base::Error);
+}
+
+// No PASS beyond a limit, whoever looked late; and what a record says of the clock fits.
+TEST(TimeOuts, TheLimitsAreLimits) {
+  auto options = quick_options();
+  options.limits.cpu_s = 0.5;
+  options.limits.wall_s = 1.5;
+  std::vector<Request> requests;
+  for (const double s : {0.4, 0.51, 0.53, 0.6}) {  // between two looks
+    requests.push_back(request(base::str("import time\nwhile time.process_time() < ", s,
+                                         ": pass\ndef f(x): return x + 1\n")));
+  }
+  for (const double s : {1.4, 1.52, 1.6}) {
+    requests.push_back(
+        request(base::str("import time\ntime.sleep(", s, ")\ndef f(x): return x + 1\n")));
+  }
+  for (const bool confirm : {true, false}) {
+    options.confirm_timeouts = confirm;
+    Opened opened(options);
+    for (const auto& record : judge_all(opened.pool, requests)) {
+      EXPECT_TRUE(record.verdict == Verdict::pass || record.verdict == Verdict::timeout);
+      EXPECT_EQ(record.verdict == Verdict::timeout, record.cpu_s > 0.5 || record.wall_s > 1.5)
+          << record.detail << " " << record.cpu_s << " " << record.wall_s;
+      if (record.detail.ends_with("by the clock")) {
+        EXPECT_GE(record.wall_s, 1.5);
+      }
+    }
+  }
+}
+
+// What the judge has to do with a result is limited, too: these numbers all have the hash 0.
+TEST(TimeOuts, TheJudgesOwnWorkIsLimited) {
+  auto options = quick_options();
+  options.limits.wall_s = 1.5;  // of which the judge may compute for 1 s
+  Opened opened(options);
+  const std::string program = "def f(x): return [i * ((1 << 61) - 1) for i in range(200_000)]\n";
+  for (const char* test : {"assert set(f(3)) == {1}", "assert len(dict.fromkeys(f(3))) == 1"}) {
+    const auto record = opened.judge(asserting(program, {test}));
+    EXPECT_EQ(record.verdict, Verdict::timeout) << record.detail;
+    EXPECT_EQ(record.runs, 1);
+    EXPECT_THAT(record.detail, HasSubstr("its judge needed more than 1 s of CPU time"));
+    EXPECT_GE(record.wall_s + record.waited_s, 1);
+  }
+  EXPECT_EQ(opened.judge(asserting(program, {"assert f(3) == {1}"})).verdict, Verdict::wrong);
 }
 
 // Seen by its state, not by the clock; a loop that ends, or that counts, is not taken for one.

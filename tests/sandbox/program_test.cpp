@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "preimage/base/error.hpp"
+#include "preimage/base/json_text.hpp"
 #include "preimage/sandbox/judge.hpp"
 
 namespace preimage::sandbox {
@@ -12,6 +13,10 @@ namespace {
 
 using base::Json;
 using testing::HasSubstr;
+
+Request parsed(const std::string& line, const std::string& place) {
+  return parse_request(Json::parse(line), base::member_text(line, "tests"), place);
+}
 
 TEST(Verdicts, HaveNamesAndBack) {
   for (int i = 0; i < 12; ++i) {
@@ -23,31 +28,29 @@ TEST(Verdicts, HaveNamesAndBack) {
 }
 
 TEST(Request, OfEachKind) {
-  const auto tests = parse_request(
-      Json::parse(
-          R"json({"id": 7, "program": "x", "entry_point": "f", "seed": 3, "setup": "import math",
+  const auto tests =
+      parsed(R"json({"id": 7, "program": "x", "entry_point": "f", "seed": 3, "setup": "import math",
                       "tests": [{"args": [1], "expected_py": "(1, 2)", "tol": 0.5}]
-})json"),
-      "a.jsonl:1");
+})json",
+             "a.jsonl:1");
   EXPECT_EQ(tests.id, "7");
   EXPECT_EQ(tests.setup, "import math");
   EXPECT_EQ(tests.seed, 3u);
-  EXPECT_EQ(tests.tests.size(), 1u);
-  const auto asserts = parse_request(
-      Json::parse(R"json({"id": "a", "program": "x", "assert_tests": ["assert f(1) == 2"]})json"),
-      "a:1");
+  EXPECT_EQ(tests.tests, R"json([{"args": [1], "expected_py": "(1, 2)", "tol": 0.5}])json");
+  const auto asserts =
+      parsed(R"json({"id": "a", "program": "x", "assert_tests": ["assert f(1) == 2"]})json", "a:1");
   EXPECT_EQ(asserts.assert_tests.front(), "assert f(1) == 2");
-  const auto observed = parse_request(
-      Json::parse(R"json({"program": "x", "observe": {"call": "run_tests()", "stdout": "ok"
+  const auto observed =
+      parsed(R"json({"program": "x", "observe": {"call": "run_tests()", "stdout": "ok"
   }
-  })json"),
-      "a:1");
+  })json",
+             "a:1");
   EXPECT_EQ(observed.observe->call, "run_tests()");
 }
 
 void expect_refused(const char* line, const std::string& text) {
   try {
-    parse_request(Json::parse(line), "a.jsonl:4");
+    parsed(line, "a.jsonl:4");
     FAIL() << line;
   } catch (const base::Error& error) {
     EXPECT_EQ(error.code(), base::ExitCode::bad_data);
@@ -76,6 +79,25 @@ TEST(Request, RefusesWhatCannotBeJudged) {
                      "tests": [{"args": [], "expected": 1, "tol": -1}]})json",
                  "negative");
   expect_refused(R"json({"program": "x", "assert_tests": []})json", "no test");
+  expect_refused(R"json({"program": "x", "entry_point": "f",
+                     "tests": [{"args": [], "expected": 1, "tolerance": 1}]})json",
+                 "tests[0]: unknown key \"tolerance\"");
+  expect_refused(R"json({"program": "x", "observe": {"cal": "f()"}})json",
+                 "observe: unknown key \"cal\"");
+  for (const char* name :
+       {"1f", "f-1", "f(", "f(1)", "f.", ".f", "f g", "class", "Solution().", "A().None", "()"}) {
+    expect_refused(
+        (R"json({"program": "x", "check": "c", "entry_point": ")json" + std::string(name) + "\"}")
+            .c_str(),
+        "entry_point: found");
+  }
+  for (const char* name : {"f", "_f1", "Solution().f", "A.b.c", "A().b().c", "f\u00fc"}) {
+    EXPECT_EQ(parsed(R"json({"program": "x", "check": "c", "entry_point": ")json" +
+                         std::string(name) + "\"}",
+                     "a:1")
+                  .entry_point,
+              name);
+  }
 }
 
 TEST(Record, AsJsonHoldsOutputOfAnyBytes) {

@@ -23,6 +23,15 @@ void Events::add(int fd, std::function<void()> readable) {
   handlers_[fd] = std::move(readable);
 }
 
+void Events::also_when_writable(int fd, bool wanted) {
+  epoll_event event{};
+  event.events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.data.fd = fd;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) {
+    throw base::errno_error("sandbox: epoll_ctl failed", errno);
+  }
+}
+
 void Events::remove(int fd) {
   if (handlers_.erase(fd)) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }

@@ -14,6 +14,8 @@ class Events {
   Events();
   void add(int fd, std::function<void()> readable);
   void remove(int fd);
+  // Calls its handler when it can be written to, too.
+  void also_when_writable(int fd, bool wanted);
   // Calls the handlers of what is ready, after at most `timeout_ms`.
   void wait(int timeout_ms);
 

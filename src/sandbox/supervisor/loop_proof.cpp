@@ -226,9 +226,9 @@ pid_t start_proof(pid_t process) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::setpriority(PRIO_PROCESS, 0, -10);  // thousands of turns, each with the process waiting
-    const double before = run_time_s(process);
+    const double before = run_times(process).running_s;
     const bool found = comes_back(process);
-    const double hundredths = 100 * (run_time_s(process) - before);
+    const double hundredths = 100 * (run_times(process).running_s - before);
     ::_exit(found ? 0 : 1 + static_cast<int>(std::clamp(hundredths, 0.0, 200.0)));
   }
   return pid;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,22 +58,16 @@ int threads_of(pid_t pid) {
   return ::stat(tasks.c_str(), &folder) == 0 ? static_cast<int>(folder.st_nlink) - 2 : 0;
 }
 
-// Running, waiting (ns), turns: Documentation/scheduler/sched-stats.
-double schedule_field_s(pid_t pid, size_t field) {
-  const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/schedstat"));
-  return fields.size() <= field ? 0 : static_cast<double>(fields[field]) * 1e-9;
-}
-
-// utime, stime, cutime and cstime: fields 14 to 17 of /proc/PID/stat (man 5 proc), counted behind
-// the command's name, which may hold anything.
-double cpu_seconds(pid_t pid) {
+// CPU time of the children that a process has waited for: cutime and cstime, fields 16 and 17 of
+// /proc/PID/stat (man 5 proc), counted behind the command's name, which may hold anything.
+double children_cpu_s(pid_t pid) {
   static const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
   const auto text = read_small("/proc/" + std::to_string(pid) + "/stat");
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos || name_end + 4 > text.size()) return 0;
   const auto fields = numbers_in(text.substr(name_end + 4));  // from field 4 on
   if (fields.size() < 14) return 0;
-  return static_cast<double>(fields[10] + fields[11] + fields[12] + fields[13]) / ticks;
+  return static_cast<double>(fields[12] + fields[13]) / ticks;
 }
 
 }  // namespace
@@ -94,18 +89,27 @@ int64_t resident_bytes(pid_t pid) {
   return fields.size() < 2 ? 0 : fields[1] * ::sysconf(_SC_PAGESIZE);
 }
 
-double run_time_s(pid_t pid) {
-  return schedule_field_s(pid, 0);
+// By the clock of the process, which counts nanoseconds: the ticks of /proc/PID/stat would not see
+// many children that each take less than one.
+double process_cpu_s(pid_t pid) {
+  clockid_t clock;
+  timespec used{};
+  if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0)
+    return 0;
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
 }
 
-double run_delay_s(pid_t pid) {
-  return schedule_field_s(pid, 1);
+// Running, waiting (ns), turns: Documentation/scheduler/sched-stats.
+RunTimes run_times(pid_t pid) {
+  const auto fields = numbers_in(read_small("/proc/" + std::to_string(pid) + "/schedstat"));
+  if (fields.size() < 2) return {};
+  return {1e-9 * static_cast<double>(fields[0]), 1e-9 * static_cast<double>(fields[1])};
 }
 
 TreeUse tree_use(pid_t root, int64_t shared_bytes) {
   TreeUse use;
   visit_tree(root, [&](pid_t pid) {
-    use.cpu_s += cpu_seconds(pid);
+    use.cpu_s += process_cpu_s(pid) + children_cpu_s(pid);
     use.rss_bytes += std::max<int64_t>(0, resident_bytes(pid) - shared_bytes);
     ++use.processes;
     use.threads += threads_of(pid);

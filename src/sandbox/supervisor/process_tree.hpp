@@ -24,11 +24,16 @@ std::vector<pid_t> children_of(pid_t pid);
 // Resident bytes of one process; 0 when it is gone.
 int64_t resident_bytes(pid_t pid);
 
-// How long a process has been running; 0 where the kernel does not say.
-double run_time_s(pid_t pid);
+// CPU time of a process with all its threads, ended ones included, but no other process; 0 when it
+// is gone.
+double process_cpu_s(pid_t pid);
 
-// How long a process has been ready to run and was not running; 0 where the kernel does not say.
-double run_delay_s(pid_t pid);
+// How long the first thread of a process has been running, and how long it was ready to run and was
+// not; 0 where the kernel does not say.
+struct RunTimes {
+  double running_s = 0, delay_s = 0;
+};
+RunTimes run_times(pid_t pid);
 
 // How much of the processors a process with its descendants gets: what nobody else wants, or more
 // than the others. Without the right to (an unprivileged user may not come back) nothing happens.

@@ -11,14 +11,31 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What it loads is asked of the loader itself: each extension module is loaded, and then the loader
+// lists what is there (man 3 dl_iterate_phdr).
 constexpr char kAsk[] =
-    "import sys, sysconfig, json\n"
+    "import ctypes, glob, os, sys, sysconfig, json\n"
+    "loaded = set()\n"
+    "class Info(ctypes.Structure):\n"
+    "    _fields_ = [('address', ctypes.c_void_p), ('name', ctypes.c_char_p)]\n"
+    "@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)\n"
+    "def see(info, size, data):\n"
+    "    loaded.add(os.fsdecode(info[0].name or b''))\n"
+    "    return 0\n"
+    "modules = glob.glob(os.path.join(sysconfig.get_config_var('DESTSHARED') or '.', '*.so'))\n"
+    "for name in modules:\n"
+    "    try:\n"
+    "        ctypes.CDLL(name)\n"
+    "    except OSError:\n"
+    "        pass\n"  // its import fails, inside as outside
+    "ctypes.CDLL(None).dl_iterate_phdr(see, None)\n"
+    "loaded = sorted(n for n in loaded - set(modules) if os.path.isabs(n) and os.path.exists(n))\n"
     "v = sysconfig.get_config_var\n"
     "print(json.dumps({'executable': sys._base_executable or sys.executable,"
     " 'version': sys.version.split()[0], 'recent': sys.version_info >= (3, 11),"
     " 'name': 'python%d.%d' % sys.version_info[:2], 'stdlib': sysconfig.get_path('stdlib', vars="
     "{'installed_base': sys.base_prefix}), 'dynload': v('DESTSHARED') or '', 'libdir': v('LIBDIR') "
-    "if v('Py_ENABLE_SHARED') else ''}))\n";
+    "if v('Py_ENABLE_SHARED') else '', 'loaded': loaded}))\n";
 
 }  // namespace
 
@@ -53,6 +70,7 @@ Python find_python(const std::string& name) {
   const std::string libraries = answer.at("libdir");
   if (!libraries.starts_with("/usr/lib") && fs::is_directory(libraries))
     python.libraries.push_back(libraries);
+  python.loaded = answer.at("loaded").get<std::vector<std::string>>();
   return python;
 }
 

@@ -13,6 +13,9 @@ struct Python {
   std::string stdlib;                  // .../lib/python3.11
   std::string dynload;                 // lib-dynload, where it is not below stdlib; else ""
   std::vector<std::string> libraries;  // folders of shared libraries it needs of its own
+  // Every shared library that it or a module of its library loads, by the path under which the
+  // dynamic loader finds it ("/lib/x86_64-linux-gnu/libz.so.1"), the loader included.
+  std::vector<std::string> loaded;
 };
 
 // Asks `name` (looked up in PATH) about itself. Throws ExitCode::unavailable when there is none, or

@@ -28,13 +28,24 @@ constexpr int kSlotPrograms = 1000;  // after which a slot is opened anew
 constexpr double kSleepingShare = 0.1;  // of a processor; below it a program sleeps
 // One program in so many is judged twice, the second time in a fresh process and another order.
 constexpr uint64_t kRepeatedShare = 32;
+// Of the wall limit: as much CPU time its judge may spend on what a program returned.
+constexpr double kJudgeShare = 2.0 / 3;
+
+std::string over_cpu(const Limits& limits) {
+  return base::str("more than ", base::shortest(limits.cpu_s), " s of CPU time");
+}
+
+std::string over_wall(const Limits& limits) {
+  return base::str("more than ", base::shortest(limits.wall_s), " s by the clock");
+}
 
 }  // namespace
 
 Scheduler::Scheduler(Events& events, const SchedulerOptions& options)
     : events_(events), options_(options) {
-  ZygoteOptions zygote{Role::candidate, options.level, options.walls, options.limits,
-                       options.python};
+  if (options.walls.cgroup) cgroup_ = Cgroup::kind();
+  ZygoteOptions zygote{Role::candidate, options.level,  options.walls,
+                       options.limits,  options.python, !cgroup_.counts_cpu};
   candidates_ = start_zygote(zygote);
   zygote.role = Role::judge;
   judges_ = start_zygote(zygote);
@@ -70,6 +81,7 @@ Slot* Scheduler::idle_slot() {
   Slot::Options options{.index = static_cast<int>(place - slots_.begin()),
                         .limits = &options_.limits,
                         .use_cgroup = options_.walls.cgroup,
+                        .count_cpu = cgroup_.counts_cpu,
                         .events = &events_,
                         .ended = [this](Slot& slot) { ended(slot); }};
   *place = std::make_unique<Slot>(options, candidates_, judges_);
@@ -83,7 +95,6 @@ void Scheduler::start(Job job) {
   ++running_;
   ++foreground_;
   slot->start(std::move(job));
-  slot->watch.lag_before_s = lag_s_;
 }
 
 // A second run has no company, so nothing may run; and newcomers may keep it waiting only so long.
@@ -110,52 +121,81 @@ void Scheduler::start_waiting() {
   }
 }
 
+void Scheduler::look_at_delays(Slot& slot) {
+  auto& seen = slot.watch;
+  seen.judge_delay_s = std::max(seen.judge_delay_s, slot.judge_delay_s());
+  if (slot.program() == 0) return;  // it has ended: what was seen last holds
+  const auto times = run_times(slot.program());
+  seen.main_s = times.running_s;
+  seen.delay_s = times.delay_s;
+}
+
+void Scheduler::look_at_judge(Slot& slot) {
+  const double limit = kJudgeShare * options_.limits.wall_s;
+  if (slot.judge_cpu_s() <= limit) return;
+  slot.watch.proved = true;
+  slot.stop(Verdict::timeout, base::str("its judge needed more than ", base::shortest(limit),
+                                        " s of CPU time for what it returned"));
+}
+
+void Scheduler::end_by_memory(Slot& slot, int processes, int64_t rss_bytes) {
+  const auto limit = options_.limits.memory_mb;
+  if (slot.killed_for_memory())
+    slot.stop(Verdict::memory, base::str("out of memory: ", limit, " MiB"));
+  if (options_.walls.poll && rss_bytes > limit << 20)
+    slot.stop(Verdict::memory, base::str(processes, " processes hold more than ", limit, " MiB"));
+}
+
 void Scheduler::look_at(Slot& slot, double now) {
-  slot.watch.next_look_s = now + kLookS;
+  auto& seen = slot.watch;
+  seen.next_look_s = now + kLookS;
+  look_at_delays(slot);
+  look_at_judge(slot);
   if (slot.program() == 0) return;
   const auto use = tree_use(slot.program(), shared_bytes_);
-  if (slot.watch.threads == 0) slot.watch.judge_waited_s = run_delay_s(slot.judge());
-  if (slot.watch.proof <= 0)  // until it is known what that costs
-    slot.watch.cpu_s = std::max(slot.watch.cpu_s, use.cpu_s - slot.watch.proof_cost_s);
-  slot.watch.threads = std::max(slot.watch.threads, use.threads);
-  if (slot.watch.cpu_s > cpu_limit_s(slot)) {
-    slot.watch.proved = true;
-    slot.stop(Verdict::timeout,
-              base::str("more than ", base::shortest(options_.limits.cpu_s), " s of CPU time"));
+  const double cpu_s = std::max(use.cpu_s, slot.counted_cpu_s().value_or(0));
+  if (seen.proof <= 0)  // until it is known what that costs
+    seen.cpu_s = std::max(seen.cpu_s, cpu_s - seen.proof_cost_s);
+  seen.threads = std::max(seen.threads, use.threads);
+  if (seen.cpu_s > cpu_limit_s(slot)) {
+    seen.proved = true;
+    slot.stop(Verdict::timeout, over_cpu(options_.limits));
   }
-  if (slot.killed_for_memory()) {
-    slot.stop(Verdict::memory, base::str("out of memory: ", options_.limits.memory_mb, " MiB"));
-  }
-  if (options_.walls.poll && use.rss_bytes > options_.limits.memory_mb << 20) {
-    slot.stop(Verdict::memory, base::str(use.processes, " processes hold more than ",
-                                         options_.limits.memory_mb, " MiB"));
-  }
+  end_by_memory(slot, use.processes, use.rss_bytes);
 }
 
-// It need not be right at once where nobody asks again.
+// Nobody asks again what its last run said.
+bool Scheduler::is_strict(const Job& job) const {
+  return job.alone || !options_.confirm_timeouts;
+}
+
 double Scheduler::cpu_limit_s(const Slot& slot) const {
-  const bool strict = slot.job().alone || !options_.confirm_timeouts;
-  return options_.limits.cpu_s * (strict ? 1 : kCompany);
+  return options_.limits.cpu_s * (is_strict(slot.job()) ? 1 : kCompany);
 }
 
-// The time for which the program, its judge or this process, on whom it waits where its pipe is
-// full, was kept from computing by others on this host, or by a proof.
-double Scheduler::waited_s(Slot& slot, double now) const {
-  const double proof =
-      slot.watch.proof_s + (slot.watch.proof > 0 ? now - slot.watch.proof_begin_s : 0);
-  if (!options_.confirm_timeouts || slot.program() == 0) return proof;
-  const double judge = run_delay_s(slot.judge()) - slot.watch.judge_waited_s;
-  return proof + run_delay_s(slot.program()) + std::max(0.0, judge) + lag_s_ -
-         slot.watch.lag_before_s;
+// The time for which a proof, or others on this host, kept the program or its judge from computing.
+// What the program's own processes and threads take from each other, or from its judge, it has
+// itself to thank for, and a program that sleeps waits for nobody.
+double Scheduler::waited_s(const Slot::Watch& seen, double now) const {
+  const double proof = seen.proof_s + (seen.proof > 0 ? now - seen.proof_begin_s : 0);
+  if (!options_.confirm_timeouts) return proof;
+  const double besides_s = std::max(0.0, seen.cpu_s - seen.main_s);
+  // A proof's time counts whole: not once more what the program waited meanwhile.
+  const double meanwhile_s =
+      seen.proof > 0 ? seen.delay_s - seen.delay_before_proof_s : seen.delay_in_proof_s;
+  return proof + std::max(0.0, seen.delay_s - meanwhile_s - besides_s) +
+         std::max(0.0, seen.judge_delay_s - seen.cpu_s);
 }
 
 // Of a single thread it is known what it waited for; of several it is not: one may have waited for
 // another that was kept from computing.
 void Scheduler::end_by_clock(Slot& slot, double now) {
   const double limit = options_.limits.wall_s, wall = now - slot.started_s();
-  if (wall <= limit || wall - waited_s(slot, now) <= limit) return;
+  if (wall <= limit) return;
+  look_at_delays(slot);
+  if (wall - waited_s(slot.watch, now) <= limit) return;
   slot.watch.proved = slot.watch.threads == 1;
-  slot.stop(Verdict::timeout, base::str("more than ", base::shortest(limit), " s by the clock"));
+  slot.stop(Verdict::timeout, over_wall(options_.limits));
 }
 
 // Most loops without end come back to where they were; that is seen in a fraction of the time that
@@ -167,6 +207,7 @@ void Scheduler::look_for_loop(Slot& slot, double now) {
     seen.proof_tried = true;
     seen.proof = start_proof(slot.program());
     seen.proof_begin_s = now;
+    seen.delay_before_proof_s = seen.delay_s;
     proofs_ += seen.proof > 0;
   }
   if (seen.proof <= 0) return;
@@ -175,6 +216,7 @@ void Scheduler::look_for_loop(Slot& slot, double now) {
   seen.proof = 0;
   --proofs_;
   seen.proof_s = now - seen.proof_begin_s;
+  seen.delay_in_proof_s = seen.delay_s - seen.delay_before_proof_s;
   seen.proof_cost_s = state.cost_s;
   if (state.proof != Proof::found) return;
   seen.proved = true;
@@ -182,6 +224,10 @@ void Scheduler::look_for_loop(Slot& slot, double now) {
 }
 
 void Scheduler::watch(Slot& slot, double now) {
+  if (slot.over()) {  // and what was seen until then counts
+    slot.watch.next_look_s = now + kLookS;
+    return;
+  }
   const double wall = now - slot.started_s();
   end_by_clock(slot, now);
   if (slot.watch.next_look_s == 0) slot.watch.next_look_s = slot.started_s() + kLookS;
@@ -224,16 +270,7 @@ void Scheduler::promote() {
 }
 
 int Scheduler::step() {
-  const double begin = base::monotonic_seconds();
-  lag_s_ += std::max(0.0, begin - due_s_);
-  const int wait_ms = look_at_all(begin);
-  const double end = base::monotonic_seconds();
-  lag_s_ += end - begin;
-  due_s_ = wait_ms < 0 ? INFINITY : end + 1e-3 * wait_ms;
-  return wait_ms;
-}
-
-int Scheduler::look_at_all(double now) {
+  const double now = base::monotonic_seconds();
   retired_.clear();
   start_waiting();
   double next = INFINITY;
@@ -257,7 +294,11 @@ void Scheduler::ended(Slot& slot) {
     ::waitpid(slot.watch.proof, nullptr, 0);
     --proofs_;
   }
+  auto seen = slot.watch;
   auto [job, run] = slot.take();
+  seen.cpu_s = std::max(seen.cpu_s, run.cpu_s);
+  run.waited_s = std::clamp(waited_s(seen, slot.started_s() + run.wall_s), 0.0, run.wall_s);
+  run.wall_s -= run.waited_s;
   if (slot.broken() || slot.programs() >= kSlotPrograms) {
     // It is the slot that calls: it goes in the next step.
     for (auto& place : slots_) {
@@ -267,11 +308,14 @@ void Scheduler::ended(Slot& slot) {
   settle(std::move(job), std::move(run));
 }
 
-// A time-out that may be the company's fault, and what ended though it was over its limit.
+bool Scheduler::is_over(const Run& run) const {
+  return run.cpu_s > options_.limits.cpu_s || run.wall_s > options_.limits.wall_s;
+}
+
+// A time-out that may be the company's fault, and what ended though it was over its limits.
 bool Scheduler::needs_second_run(const Job& job, const Run& run) const {
-  if (!options_.confirm_timeouts || job.alone) return false;
-  if (run.verdict != Verdict::timeout)
-    return run.verdict != Verdict::infra && run.cpu_s > options_.limits.cpu_s;
+  if (is_strict(job)) return false;
+  if (run.verdict != Verdict::timeout) return run.verdict != Verdict::infra && is_over(run);
   return !run.proved && run.wall_s > 0.5 * options_.limits.cpu_s;
 }
 
@@ -286,6 +330,11 @@ void Scheduler::settle(Job job, Run run) {
     if (confirming_.empty()) confirming_since_s_ = base::monotonic_seconds();
     confirming_.push_back(std::move(job));
     return;
+  }
+  if (run.verdict == Verdict::pass && is_over(run)) {  // nobody had looked in time
+    run.verdict = Verdict::timeout;
+    run.detail =
+        run.cpu_s > options_.limits.cpu_s ? over_cpu(options_.limits) : over_wall(options_.limits);
   }
   if (run.verdict == Verdict::pass && job.runs == 1 && job.request.seed % kRepeatedShare == 0) {
     job.first_verdict = run.verdict;
@@ -303,6 +352,7 @@ void Scheduler::settle(Job job, Run run) {
   }
   record.cpu_s = run.cpu_s;
   record.wall_s = run.wall_s;
+  record.waited_s = run.waited_s;
   record.max_rss_mb = run.rss_mb;
   record.runs = job.runs;
   record.first_verdict = job.first_verdict.value_or(record.verdict);

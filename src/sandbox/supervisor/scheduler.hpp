@@ -39,19 +39,24 @@ class Scheduler {
 
   void set_limits(const Limits& limits) { options_.limits = limits; }
   pid_t zygote(Role role) const { return role == Role::judge ? judges_.pid : candidates_.pid; }
+  const Cgroup::Kind& cgroup() const { return cgroup_; }
 
  private:
   void start_waiting();
   void start(Job job);
   Slot* idle_slot();
   void watch(Slot& slot, double now);
-  double waited_s(Slot& slot, double now) const;
+  double waited_s(const Slot::Watch& seen, double now) const;
   void end_by_clock(Slot& slot, double now);
+  bool is_strict(const Job& job) const;
   double cpu_limit_s(const Slot& slot) const;
-  int look_at_all(double now);
+  bool is_over(const Run& run) const;
   bool needs_second_run(const Job& job, const Run& run) const;
   void look_for_loop(Slot& slot, double now);
   void look_at(Slot& slot, double now);
+  void look_at_delays(Slot& slot);
+  void look_at_judge(Slot& slot);
+  void end_by_memory(Slot& slot, int processes, int64_t rss_bytes);
   void promote();
   void ended(Slot& slot);
   void settle(Job job, Run run);
@@ -59,6 +64,7 @@ class Scheduler {
 
   Events& events_;
   SchedulerOptions options_;
+  Cgroup::Kind cgroup_;
   Zygote candidates_, judges_;
   int64_t shared_bytes_ = 0;  // resident in a fresh fork
   std::vector<std::unique_ptr<Slot>> slots_;
@@ -66,8 +72,6 @@ class Scheduler {
   std::deque<Job> waiting_;
   std::deque<Job> confirming_;
   double confirming_since_s_ = 0;
-  double due_s_ = INFINITY;  // when step() is to be called again at the latest
-  double lag_s_ = 0;         // by how much it was late so far, and how long it took itself
   int running_ = 0, foreground_ = 0;
   int proofs_ = 0;      // under way: one at a time
   bool alone_ = false;  // the one that runs must have no company

@@ -38,25 +38,23 @@ class Server {
 
   int run() {
     Json message;
-    while (!stream_.next(message)) {
-      if (!stream_.fill()) return 0;  // never opened
-    }
+    if (!stream_.receive(message)) return 0;  // never opened
     try {
       open(options_of(message));
-      stream_.send({{"opened", description_}});
-      set_nonblocking(socket_);
-      events_.add(socket_, [this] { hear(); });
-      hear();  // what came together with the first message
+      events_.add(socket_, [this] { talk(); });
+      stream_.put({{"opened", description_}});
+      talk();  // and what came together with the first message
       while (!gone_) {
         const int timeout = scheduler_->step();
         events_.wait(timeout);
       }
     } catch (const base::Error& error) {
-      stream_.send({{"error", error.what()}, {"code", static_cast<int>(error.code())}});
+      stream_.put({{"error", error.what()}, {"code", static_cast<int>(error.code())}});
     } catch (const std::exception& error) {
-      stream_.send({{"error", std::string("bug: ") + error.what()},
-                    {"code", static_cast<int>(base::ExitCode::bug)}});
+      stream_.put({{"error", std::string("bug: ") + error.what()},
+                   {"code", static_cast<int>(base::ExitCode::bug)}});
     }
+    stream_.send_all();
     return 0;
   }
 
@@ -90,7 +88,8 @@ class Server {
                     {"int_max_str_digits", 0},
                     {"hash_seed", 0},
                     {"kernel", kernel()},
-                    {"cgroup", options.walls.cgroup ? Cgroup::version() : "off"},
+                    {"cgroup", options.walls.cgroup ? scheduler_->cgroup().version : "off"},
+                    {"cpu_counted_by", scheduler_->cgroup().counts_cpu ? "cgroup" : "/proc"},
                     {"probes", options.self_test ? static_cast<int>(probes().size()) : 0},
                     {"calibration", factor},
                     {"cpu_s", limits.cpu_s},
@@ -137,11 +136,11 @@ class Server {
     return std::max(1.0, seconds[1] / kReferenceCpuS);
   }
 
-  void hear() {
-    if (!stream_.fill()) {
-      gone_ = true;
-      return;
-    }
+  // Sends and hears what can be now. While the client does not read, records wait here, and
+  // programs run on.
+  void talk() {
+    gone_ = !stream_.exchange();
+    events_.also_when_writable(socket_, !stream_.all_sent());
     for (Json message; stream_.next(message);) {
       auto request = request_of(message.at("request"));
       // The program's own number: equal programs are asked in the same order.
@@ -156,8 +155,9 @@ class Server {
   void done(Record record) {
     if (description_.is_null()) {
       own_.at(record.ticket) = std::move(record);
-    } else if (!stream_.send({{"record", to_message(record)}})) {
-      gone_ = true;
+    } else {
+      stream_.put({{"record", to_message(record)}});
+      events_.also_when_writable(socket_, true);
     }
   }
 

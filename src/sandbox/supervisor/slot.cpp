@@ -1,5 +1,6 @@
 #include "supervisor/slot.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@ namespace {
 using base::Json;
 
 constexpr double kGraceS = 0.02;
+constexpr double kShortS = 0.05;
 constexpr size_t kTail = 4096;              // bytes of output that a record keeps
 constexpr size_t kSaid = 64 << 10;          // bytes that a judge may say
 constexpr int64_t kCgroupSlack = 96 << 20;  // the zygotes' own
@@ -54,10 +56,19 @@ std::string random_tag(const Job& job) {
   return base::sha256_hex(text).substr(0, 32);
 }
 
-// RLIMIT_CPU counts whole seconds of one process: a net below the supervisor's own limit.
-std::string message_for(int run, const Limits& limits) {
-  const Json message = {{"job", run}, {"cpu_s", static_cast<int64_t>(1.5 * limits.cpu_s) + 2}};
+// RLIMIT_CPU counts whole seconds of one process: a net below the supervisor's own limit. The
+// program's slot looks for the file of an observed one, when its processes are gone.
+std::string message_for(int run, const Limits& limits, const std::optional<Observation>& observe) {
+  Json message = {{"job", run}, {"cpu_s", static_cast<int64_t>(1.5 * limits.cpu_s) + 2}};
+  if (observe && !observe->file.empty()) message["file"] = {observe->file, observe->file_marker};
   return message.dump();
+}
+
+// The program writes and goes on, also while this process has no time to read: what it then waited
+// for would be our fault. A kernel that grants less makes it wait.
+void make_room(int pipe, const Limits& limits) {
+  constexpr int64_t kMost = 1 << 20;  // fs.pipe-max-size
+  ::fcntl(pipe, F_SETPIPE_SZ, static_cast<int>(std::min(kMost, limits.output_kb << 10)));
 }
 
 }  // namespace
@@ -72,6 +83,12 @@ Slot::Slot(const Options& options, const Zygote& candidates, const Zygote& judge
   open(candidate_, candidates);
   open(judge_, judges);
   if (cgroup_) cgroup_->add(candidate_.zygote);
+  if (options_.count_cpu && !(cgroup_ && cgroup_->cpu_s())) {
+    throw base::unavailable_error(
+        "sandbox: found no control group for a slot, though one could be made at the start; its "
+        "programs' CPU time would not be counted in full");
+  }
+  group_cpu_before_s_ = group_cpu_s_ = group_cpu_s();
   for (Side* side : {&candidate_, &judge_}) {
     set_nonblocking(side->control.get());
     options_.events->add(side->control.get(), [this, side] { hear(*side); });
@@ -114,8 +131,12 @@ void Slot::start(Job job) {
   auto requests = make_pipe(), replies = make_pipe(), output = make_pipe(), verdicts = make_pipe();
   const bool judged = !job_->request.observe;
   const auto program = memory_file(candidate_job(*job_, tag).dump());
+  make_room(output.second.get(), *options_.limits);
   started_s_ = base::monotonic_seconds();
-  const auto message = message_for(programs_, *options_.limits);
+  over_s_ = 0;
+  judge_cpu_before_s_ = process_cpu_s(judge_pid_);
+  judge_delay_before_s_ = INFINITY;  // it is looked at when the run lasts
+  const auto message = message_for(programs_, *options_.limits, job_->request.observe);
   bool sent =
       send_packet(candidate_.control.get(), message,
                   {program.get(), requests.first.get(), replies.second.get(), output.second.get()});
@@ -144,6 +165,34 @@ pid_t Slot::program() {
   return program_;
 }
 
+// The slot's own process is in the group, too.
+double Slot::group_cpu_s() const {
+  if (!options_.count_cpu) return 0;
+  return cgroup_->cpu_s().value_or(0) - process_cpu_s(candidate_.zygote);
+}
+
+std::optional<double> Slot::counted_cpu_s() {
+  if (!options_.count_cpu) return std::nullopt;
+  group_cpu_s_ = group_cpu_s();
+  return group_cpu_s_ - group_cpu_before_s_;
+}
+
+double Slot::judge_cpu_s() const {
+  return std::max(0.0, process_cpu_s(judge_pid_) - judge_cpu_before_s_);
+}
+
+double Slot::judge_delay_s() {
+  const double delay_s = run_times(judge_pid_).delay_s;
+  judge_delay_before_s_ = std::min(judge_delay_before_s_, delay_s);
+  return delay_s - judge_delay_before_s_;
+}
+
+void Slot::new_judge(pid_t pid) {
+  judge_.judge = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  judge_pid_ = pid;
+  judge_cpu_before_s_ = judge_delay_before_s_ = 0;
+}
+
 void Slot::end_candidate() {
   must_end_s_ = INFINITY;
   if (!candidate_.running) return;
@@ -166,6 +215,7 @@ void Slot::stop(Verdict verdict, const std::string& detail) {
   if (!job_ || decided_ || stopped_) return;
   stopped_ = verdict;
   stop_detail_ = detail;
+  over_s_ = base::monotonic_seconds();
   end_candidate();
   end_judge();
 }
@@ -188,8 +238,7 @@ void Slot::hear(Side& side) {
     }
     const auto message = Json::parse(packet.text);
     if (message.contains("judge")) {
-      side.judge = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, packet.pid, 0)));
-      judge_pid_ = packet.pid;
+      new_judge(packet.pid);
       if (stopped_) end_judge();  // it was to end before it began
     } else if (message.contains("died")) {
       hear_died(message.at("died"));
@@ -213,6 +262,7 @@ void Slot::hear_died(int status) {
 void Slot::hear_ended(Side& side, const Json& message) {
   side.running = false;
   if (&side == &judge_) {
+    if (!stopped_) over_s_ = message.at("at");
     // Nobody asks any more: a program ends by itself when its pipe does, and costs no kill.
     must_end_s_ = base::monotonic_seconds() + kGraceS;
     return;
@@ -221,7 +271,9 @@ void Slot::hear_ended(Side& side, const Json& message) {
   status_ = message.at("status");
   cpu_s_ = message.at("cpu_s");
   rss_mb_ = message.at("rss_kb").get<double>() / 1024;
-  wall_s_ = base::monotonic_seconds() - started_s_;
+  lived_s_ = message.at("at").get<double>() - started_s_;
+  if (over_s_ == 0 && job_->request.observe) over_s_ = message.at("at");
+  if (message.contains("file")) file_written_ = message.at("file").get<bool>();
 }
 
 void Slot::end_if_over(double now) {
@@ -268,7 +320,18 @@ void Slot::hear_verdict() {
       return;
     }
     if (said_.size() < kSaid) said_.append(buffer, static_cast<size_t>(got));
+    if (!held_ && !stopped_ && tests_held(said_)) hear_held();
   }
+}
+
+// What is asked again from here on costs the program nothing.
+void Slot::hear_held() {
+  held_ = true;
+  held_s_ = base::monotonic_seconds();
+  const bool short_one = held_s_ - started_s_ < kShortS;  // and so below any limit
+  if (short_one) return;
+  const pid_t pid = program();
+  held_cpu_s_ = std::max(counted_cpu_s().value_or(0), pid ? tree_use(pid, 0).cpu_s : 0);
 }
 
 void Slot::finish_when_over() {
@@ -294,17 +357,26 @@ Verdict Slot::verdict_of_death(std::string& detail) const {
 bool Slot::killed_for_memory() {
   const bool killed = WIFSIGNALED(status_) && WTERMSIG(status_) == SIGKILL;
   // A program that was there for milliseconds and ended by itself had no time to be killed.
-  if (!cgroup_ || (!killed && !broken_ && program_ == 0 && wall_s_ < 0.02)) return false;
+  if (!cgroup_ || (!killed && !broken_ && program_ == 0 && lived_s_ < 0.02)) return false;
   oom_seen_ = oom_seen_ || cgroup_->oom_kills() > oom_kills_;
   return oom_seen_;
 }
 
 Run Slot::conclude() {
   Run run;
-  run.cpu_s = std::max(cpu_s_ - watch.proof_cost_s, watch.cpu_s);
-  run.wall_s = wall_s_;
+  const double cpu_s = std::max(cpu_s_, counted_cpu_s().value_or(0));
+  run.cpu_s = std::max(cpu_s - watch.proof_cost_s, watch.cpu_s);
+  run.wall_s = (over_s_ > 0 ? over_s_ : base::monotonic_seconds()) - started_s_;
   run.rss_mb = rss_mb_;
   run.output = tail_;
+  if (held_) {
+    run.wall_s = std::min(run.wall_s, held_s_ - started_s_);
+    run.cpu_s = std::min(run.cpu_s, held_cpu_s_ - watch.proof_cost_s);
+    const auto said = parse_verdict(said_);
+    run.verdict = said.gone ? Verdict::pass : said.verdict;
+    run.detail = said.gone ? "" : said.detail;
+    return run;
+  }
   const bool out_of_memory = killed_for_memory();
   if (stopped_ && !out_of_memory) {
     run.verdict = *stopped_;
@@ -319,8 +391,9 @@ Run Slot::conclude() {
   }
   if (job_->request.observe) {
     run.verdict = verdict_of_death(run.detail);
-    run.facts = facts_of(*job_, said_.size() > kFrameHeader ? said_.substr(kFrameHeader) : "",
-                         status_, marker_seen_);
+    const Seen seen{status_, marker_seen_, file_written_};
+    run.facts =
+        facts_of(*job_, said_.size() > kFrameHeader ? said_.substr(kFrameHeader) : "", seen);
   } else {
     const auto said = parse_verdict(said_);
     run.verdict = said.verdict;
@@ -358,16 +431,19 @@ void Slot::close_run() {
   }
   job_.reset();
   program_ = 0;
-  decided_ = marker_seen_ = false;
+  decided_ = marker_seen_ = held_ = false;
   must_end_s_ = INFINITY;
   watch = {};
   stopped_.reset();
   for (auto* text : {&stop_detail_, &said_, &tail_, &marker_window_}) text->clear();
   written_ = 0;
   status_ = judge_status_ = 0;
+  group_cpu_before_s_ = group_cpu_s_;
+  held_cpu_s_ = INFINITY;
   if (oom_seen_) oom_kills_ = cgroup_->oom_kills();
   oom_seen_ = false;
-  cpu_s_ = rss_mb_ = wall_s_ = 0;
+  cpu_s_ = rss_mb_ = lived_s_ = 0;
+  file_written_.reset();
 }
 
 }  // namespace preimage::sandbox

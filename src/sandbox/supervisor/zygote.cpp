@@ -93,11 +93,12 @@ void build_walls(const ZygoteOptions& options, int control, int report) {
     write_map("/proc/self/", "uid_map", base::str("0 ", user, " 1"));
     write_map("/proc/self/", "gid_map", base::str("0 ", group, " 1"));
   }
-  RootOptions root{options.python, worker_sources()};
+  RootOptions root{options.python, options.role == Role::candidate, worker_sources()};
   if (options.walls.mount) enter_root(root);
-  const auto mapped = make_pipe();
+  auto mapped = make_pipe();
   const pid_t pid = clone_into(flags);
   if (pid == 0) {
+    mapped.second.reset();  // or it would wait for ever where its parent fails
     char go;
     if (::read(mapped.first.get(), &go, 1) != 1) ::_exit(1);
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) throw forbidden("setresuid");
@@ -187,7 +188,7 @@ Zygote start_zygote(const ZygoteOptions& options) {
     throw forbidden("not root");
   }
   auto control = make_sockets(SOCK_SEQPACKET);
-  const auto filter = compile_filter(options.role);
+  const auto filter = compile_filter({options.role, options.keep_child_signal});
   const Descriptor processes(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const auto users = options;
   Zygote zygote;

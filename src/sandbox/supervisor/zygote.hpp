@@ -26,6 +26,7 @@ struct ZygoteOptions {
   Walls walls;
   Limits limits;
   Python python;
+  bool keep_child_signal = false;  // FilterOptions
 };
 
 struct Zygote {

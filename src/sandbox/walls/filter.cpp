@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -60,7 +61,6 @@ const std::vector<const char*> kAllowed = {"access",
                                            "exit_group",
                                            "faccessat",
                                            "faccessat2",
-                                           "fadvise64",
                                            "fallocate",
                                            "fchdir",
                                            "fchmod",
@@ -106,9 +106,7 @@ const std::vector<const char*> kAllowed = {"access",
                                            "llistxattr",
                                            "lseek",
                                            "lstat",
-                                           "madvise",
                                            "membarrier",
-                                           "mincore",
                                            "mkdir",
                                            "mkdirat",
                                            "mmap",
@@ -128,14 +126,12 @@ const std::vector<const char*> kAllowed = {"access",
                                            "ppoll",
                                            "pread64",
                                            "preadv",
-                                           "preadv2",
                                            "prlimit64",
                                            "pselect6",
                                            "pwrite64",
                                            "pwritev",
                                            "pwritev2",
                                            "read",
-                                           "readahead",
                                            "readlink",
                                            "readlinkat",
                                            "readv",
@@ -145,7 +141,6 @@ const std::vector<const char*> kAllowed = {"access",
                                            "restart_syscall",
                                            "rmdir",
                                            "rseq",
-                                           "rt_sigaction",
                                            "rt_sigpending",
                                            "rt_sigprocmask",
                                            "rt_sigqueueinfo",
@@ -172,7 +167,6 @@ const std::vector<const char*> kAllowed = {"access",
                                            "statx",
                                            "symlink",
                                            "symlinkat",
-                                           "sysinfo",
                                            "tee",
                                            "tgkill",
                                            "time",
@@ -222,6 +216,41 @@ void allow_descriptors(const Context& context) {
   allow_with(context, "ioctl", 1, {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX});
 }
 
+// Whether a page is in memory, and how much of it the host has left, is a way to talk: one program
+// puts pages in or out, another looks. The files that they see are in memory in any case
+// (root_fs.cpp); this holds where memory itself runs short.
+void allow_memory(const Context& context) {
+  allow_with(context, "madvise", 2,
+             {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE,
+              MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP,
+              MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK});
+  // It is only advice.
+  checked(seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(0), SCMP_SYS(fadvise64), 0), "fadvise64");
+  constexpr unsigned kFlags = 5;  // RWF_NOWAIT reads what is in memory, and nothing else
+  allow_with(context, "preadv2", kFlags, {0});
+}
+
+void allow_signals(const Context& context, bool keep_child_signal) {
+  if (!keep_child_signal) return allow(context, "rt_sigaction");
+  // The kernel takes an int and the filter compares 64 bits, so numbers are compared under masks:
+  // {mask, value} of all from 0 to 64 but SIGCHLD, 17.
+  static_assert(SIGCHLD == 17);
+  constexpr uint64_t kInt = ~uint32_t{0};
+  const std::pair<uint64_t, uint64_t> others[] = {{15, 0}, {0, 16},  {1, 18}, {3, 20},
+                                                  {7, 24}, {31, 32}, {0, 64}};
+  for (const auto& [free_bits, value] : others) {
+    const scmp_arg_cmp number{0, SCMP_CMP_MASKED_EQ, kInt & ~free_bits, value};
+    checked(
+        seccomp_rule_add_array(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(rt_sigaction), 1, &number),
+        "rt_sigaction");
+  }
+  // To a program that does not want zombies it is the same.
+  const scmp_arg_cmp child{0, SCMP_CMP_MASKED_EQ, kInt, SIGCHLD};
+  checked(
+      seccomp_rule_add_array(context.get(), SCMP_ACT_ERRNO(0), SCMP_SYS(rt_sigaction), 1, &child),
+      "rt_sigaction");
+}
+
 // Processes and threads, in no new namespace. glibc falls back from clone3, whose flags a filter
 // cannot read, when it is not there.
 void allow_processes(const Context& context) {
@@ -251,7 +280,7 @@ void allow_socket_pairs(const Context& context) {
 
 }  // namespace
 
-Descriptor compile_filter(Role role) {
+Descriptor compile_filter(const FilterOptions& options) {
   const Context context(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
   if (!context) throw base::unavailable_error("sandbox: libseccomp: seccomp_init failed");
   checked(seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
@@ -260,8 +289,10 @@ Descriptor compile_filter(Role role) {
   seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   for (const char* name : kAllowed) allow(context, name);
   allow_descriptors(context);
+  allow_memory(context);
+  allow_signals(context, options.keep_child_signal);
   checked(seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");
-  if (role == Role::candidate) {
+  if (options.role == Role::candidate) {
     allow_processes(context);
     allow_socket_pairs(context);
   } else {  // its socket to the supervisor; it has no other, and can make none

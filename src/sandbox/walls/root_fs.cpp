@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -44,8 +45,10 @@ void bind_mount(const fs::path& source, const fs::path& target, unsigned long fl
 }
 
 // /lib and its like: links into /usr on a merged system, folders of their own on others.
+constexpr const char* kLibraries[] = {"usr/lib", "usr/lib64", "usr/lib32", "lib", "lib64", "lib32"};
+
 void bind_libraries() {
-  for (const char* name : {"usr/lib", "usr/lib64", "usr/lib32", "lib", "lib64", "lib32"}) {
+  for (const char* name : kLibraries) {
     const fs::path source = fs::path("/") / name;
     std::error_code missing;
     if (fs::is_symlink(source, missing)) {
@@ -59,7 +62,6 @@ void bind_libraries() {
 void bind_python(const Python& python) {
   const fs::path home = kSite / "python";
   bind_mount(python.executable, home / "bin" / python.name);
-  fs::create_symlink(python.name, home / "bin/python");
   bind_mount(python.stdlib, home / "lib" / python.name);
   if (!python.dynload.empty()) bind_mount(python.dynload, home / "dynload");
   for (size_t i = 0; i < python.libraries.size(); ++i) {
@@ -67,21 +69,94 @@ void bind_python(const Python& python) {
   }
 }
 
+// With its links followed, and readable for all.
+void copy_in(const fs::path& source, const fs::path& target) {
+  fs::copy_file(source, target, fs::copy_options::skip_existing);
+  fs::permissions(target, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
+                  fs::perm_options::add);
+}
+
+// The folders of shared libraries as the host has them, but only with those that are needed.
+void copy_libraries(const Python& python) {
+  for (const char* name : kLibraries) {
+    const fs::path source = fs::path("/") / name;
+    std::error_code missing;
+    if (fs::is_symlink(source, missing)) {
+      fs::create_symlink(fs::read_symlink(source), kSite / name);
+    } else if (fs::is_directory(source, missing)) {
+      fs::create_directories(kSite / name);
+    }
+  }
+  for (const auto& name : python.loaded) {
+    const fs::path library = name;
+    const auto folder = fs::canonical(library.parent_path());
+    const auto own = std::find(python.libraries.begin(), python.libraries.end(), folder);
+    const auto target =
+        own == python.libraries.end()
+            ? kSite / folder.relative_path()
+            : kSite / "python" / ("libraries" + std::to_string(own - python.libraries.begin()));
+    fs::create_directories(target);
+    copy_in(library, target / library.filename());
+  }
+}
+
+bool is_left_outside(const fs::path& entry) {
+  const auto name = entry.filename().string();
+  for (const char* folder :
+       {"site-packages", "dist-packages", "test", "tests", "idlelib", "ensurepip"}) {
+    if (name == folder) return true;
+  }
+  return name.starts_with("config-") || name.ends_with(".opt-1.pyc") ||
+         name.ends_with(".opt-2.pyc");
+}
+
+void copy_folder(const fs::path& source, const fs::path& target) {
+  fs::create_directories(target);
+  for (fs::recursive_directory_iterator entry(source), end; entry != end; ++entry) {
+    const auto place = target / entry->path().lexically_relative(source);
+    if (is_left_outside(entry->path())) {
+      entry.disable_recursion_pending();
+    } else if (entry->is_directory()) {
+      fs::create_directory(place);
+    } else if (entry->is_regular_file()) {  // a link that leads nowhere is none
+      copy_in(entry->path(), place);
+    }
+  }
+}
+
+void copy_python(const Python& python) {
+  const fs::path home = kSite / "python";
+  fs::create_directories(home / "bin");
+  copy_in(python.executable, home / "bin" / python.name);
+  copy_folder(python.stdlib, home / "lib" / python.name);
+  if (!python.dynload.empty()) copy_folder(python.dynload, home / "dynload");
+}
+
 }  // namespace
 
 void enter_root(const RootOptions& options) {
   checked(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "private mounts");
-  checked(::mount("root", kSite.c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
-                  "size=4m,nr_inodes=1024,mode=0755"),
-          "mount of a tmpfs");
-  bind_libraries();
-  bind_python(options.python);
+  // In large pages, where the kernel has them, a fork touches fewer.
+  const std::string tree = "size=1g,nr_inodes=64k,mode=0755";
+  const auto mount_tree = [](const std::string& with) {
+    return ::mount("root", kSite.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, with.c_str());
+  };
+  if (mount_tree(tree + ",huge=within_size") != 0) checked(mount_tree(tree), "mount of a tmpfs");
+  if (options.copies) {
+    copy_libraries(options.python);
+    copy_python(options.python);
+  } else {
+    bind_libraries();
+    bind_python(options.python);
+  }
+  fs::create_symlink(options.python.name, kSite / "python/bin/python");
   for (const char* name : {"null", "zero", "full", "random", "urandom"}) {
     // Read-only, they can still be written to; their times and rights, which all share, cannot.
     bind_mount(fs::path("/dev") / name, kSite / "dev" / name, MS_NOSUID | MS_NOEXEC | MS_RDONLY);
   }
   if (fs::exists("/usr/bin/true")) {
-    bind_mount("/usr/bin/true", kSite / "usr/bin/true");
+    fs::create_directories(kSite / "usr/bin");
+    copy_in("/usr/bin/true", kSite / "usr/bin/true");
     fs::create_symlink("usr/bin", kSite / "bin");
   }
   for (const auto& [name, text] : options.worker) {

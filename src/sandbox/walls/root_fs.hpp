@@ -1,4 +1,4 @@
-// The file tree that programs see: the interpreter, its libraries, four devices, an empty /tmp.
+// The file tree that programs see: the interpreter, its libraries, five devices, an empty /tmp.
 #pragma once
 
 #include <string>
@@ -11,6 +11,11 @@ namespace preimage::sandbox {
 
 struct RootOptions {
   Python python;
+  // Copies in memory in place of the host's files, read-only. Which pages of a file are in memory
+  // is the same for all who read it: by what it reads, and by how long others take to, a program
+  // could talk to those of another slot or another sandbox. About 80 MB; what no program imports
+  // (packages of the site, the library's own tests) stays outside.
+  bool copies = false;
   std::vector<std::pair<std::string, std::string_view>> worker;  // name and text of each module
 };
 

@@ -81,7 +81,7 @@ Request request_for(const Probe& probe) {
   request.id = probe.name;
   request.program = probe.program;
   request.entry_point = "probe";
-  request.tests = base::Json::array({{{"args", base::Json::array()}, {"expected", ""}}});
+  request.tests = R"([{"args": [], "expected": ""}])";
   return request;
 }
 

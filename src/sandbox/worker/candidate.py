@@ -3,159 +3,88 @@
 Nothing here is trusted by anybody: the program shares this interpreter and may have changed all of it. What
 holds its promises are the walls around the process and the judge at the other end.
 """
+import collections
 import errno
-import itertools
 import math
+import opcode
 import os
 import random
 import sys
+import time
 import types
 
 import codec
+import handles
+import linked
 
-REPORTED = 300  # characters of an exception's text
+REPORTED = 300  # characters of an exception's text where a person reads it
+LONGEST = 1 << 20  # that crosses at once; what is longer is asked for
 STACK_FRAMES = 20_000  # of a recursion that ended for want of memory
-MAX_LINKED = 200_000  # nodes of a linked list or tree
-
-
-class ListNode:
-    """LeetCode's."""
-
-    def __init__(self, val=0, next=None):
-        self.val = val
-        self.next = next
-
-
-class TreeNode:
-    """LeetCode's."""
-
-    def __init__(self, val=0, left=None, right=None):
-        self.val = val
-        self.left = left
-        self.right = right
-
-
-def list_values(node):
-    values = []
-    while node is not None:
-        values.append(node.val)
-        if len(values) > MAX_LINKED:
-            raise codec.NotPlain("a linked list without an end")
-        node = node.next
-    return values
-
-
-def tree_values(root):
-    """Level order with None for a missing child, as LeetCode writes trees."""
-    values, level = [], [root]
-    while any(node is not None for node in level):
-        below = []
-        for node in level:
-            values.append(None if node is None else node.val)
-            if node is not None:
-                below += (node.left, node.right)
-        if len(values) > MAX_LINKED:
-            raise codec.NotPlain("a tree without an end")
-        level = below
-    while values and values[-1] is None:
-        values.pop()
-    return values
-
-
-def make_list(values, node_class):
-    head = None
-    for value in reversed(values):
-        head = node_class(value, head)
-    return head
-
-
-def make_tree(values, node_class):
-    if not values or values[0] is None:
-        return None
-    root = node_class(values[0])
-    level, at = [root], 1
-    while at < len(values):
-        below = []
-        for node in level:
-            for side in ("left", "right"):
-                if at < len(values) and values[at] is not None:
-                    child = node_class(values[at])
-                    setattr(node, side, child)
-                    below.append(child)
-                at += 1
-        if not below:
-            break
-        level = below
-    return root
+AHEAD_S = 0.002  # for which an iterator runs ahead of the test, at most
 
 
 class Missing(Exception):
-    """A name or attribute that the program does not have."""
+    """A name or attribute that the program does not have: ("name" or "attribute", what to say of it)."""
 
 
 class Program:
     """The loaded program: its names, and the objects the judge holds handles of."""
 
-    def __init__(self, name, linked):
+    def __init__(self, name, linked_nodes):
         self.module = types.ModuleType(name)
         sys.modules[name] = self.module
         self.names = self.module.__dict__
-        self.handles = []
-        self.linked = linked  # LeetCode's node classes are there, and cross as lists
-        if linked:
-            self.names.update(ListNode=ListNode, TreeNode=TreeNode)
-        self.encoder = codec.Encoder(self.special)
-        self.decoder = codec.Decoder({"h": self.handle, "n": self.named, "y": codec.BUILTINS.__getitem__,
+        self.linked = linked_nodes  # LeetCode's node classes are there, and cross as lists
+        if linked_nodes:
+            self.names.update(ListNode=linked.ListNode, TreeNode=linked.TreeNode)
+        self.handles = handles.Handles()
+        self.encoder = codec.Encoder(lambda value, depth: self.handles.special(self.encoder, value, depth))
+        self.decoder = codec.Decoder({"h": self.handles.objects.__getitem__, "n": self.named_tuple,
                                       "L": self.make_list, "T": self.make_tree})
+        self.raised_later = None  # by an iterator that ran ahead
 
-    def handle(self, index):
-        return self.handles[index]
-
-    def named(self, name):
-        return self.names[name]
+    def named_tuple(self, content):
+        kind, values = content
+        if type(kind) is int:
+            return self.handles.objects[kind]._make(values)
+        name, fields = kind
+        known = self.names.get(name)
+        if not (isinstance(known, type) and issubclass(known, tuple) and getattr(known, "_fields", None) == tuple(fields)):
+            known = collections.namedtuple(name, fields)
+        return known._make(values)
 
     def node_class(self, name, otherwise):
         found = self.names.get(name)
         return found if isinstance(found, type) else otherwise
 
     def make_list(self, values):
-        return make_list(values, self.node_class("ListNode", ListNode))
+        return linked.make_list(values, self.node_class("ListNode", linked.ListNode))
 
     def make_tree(self, values):
-        return make_tree(values, self.node_class("TreeNode", TreeNode))
-
-    def special(self, value):
-        kind = type(value)
-        if kind.__name__ == "ListNode":
-            return {"L": [self.encoder.form(v, 8) for v in list_values(value)]}
-        if kind.__name__ == "TreeNode":
-            return {"T": [self.encoder.form(v, 8) for v in tree_values(value)]}
-        raise codec.NotPlain(f"an object of type {kind.__name__[:80]}")
+        return linked.make_tree(values, self.node_class("TreeNode", linked.TreeNode))
 
     def run(self, source, filename):
-        exec(compile(source, filename, "exec", dont_inherit=True), self.names)
+        exec(compiled(source, filename), self.names)
 
-    def load(self, job):
-        """None, or the reply that says why there is no program."""
-        setup, late = job["setup"], False
+    def load(self, program, given, setup):
+        """Runs the program after what its tests give it. None, or the reply that says why there is no program."""
         try:
+            if given:
+                self.run(given, "<setup>")
+                self.handles.given = {id(value): name for name, value in self.names.items() if isinstance(value, type) and
+                                      issubclass(value, BaseException) and value.__module__ == self.module.__name__}
+            if setup:
+                self.run(setup, "<setup>")
             try:
-                if setup:
-                    self.run(setup, "<setup>")
-            except NameError:
-                late = True
-            try:
-                code = compile(job["program"], "<program>", "exec", dont_inherit=True)
-            except (SyntaxError, ValueError, OverflowError, RecursionError) as error:
+                code = compiled(program, "<program>")
+            except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
                 return ["syntax", one_line(error)]
             exec(code, self.names)
-            if late:
-                self.run(setup, "<setup>")
         except SystemExit:
             raise
         except BaseException as error:
             show(error)
-            return failure(error)
+            return self.failure(error)
         return None
 
     def resolve(self, target):
@@ -163,35 +92,47 @@ class Program:
         kind, content = target[0], target[1]
         if kind == "name":
             if content not in self.names:
-                raise Missing(f"the program defines no {content[:80]}")
+                raise Missing("name", f"the program defines no {content[:80]}")
             return self.names[content]
         if kind == "handle":
-            return self.handles[content]
+            return self.handles.objects[content]
         subject = self.resolve(content)
         if kind == "new":
             return subject()
         try:
             return getattr(subject, target[2])
         except AttributeError as error:
-            raise Missing(one_line(error)) from None
+            raise Missing("attribute", one_line(error)) from None
 
     def answer(self, request):
-        """The reply to [verb, target, arguments, keywords, adapt]."""
-        verb, target, arguments, keywords, adapt = request
+        """The reply to [verb, target, arguments, keywords, adapt, watched]."""
+        verb, target, arguments, keywords, adapt, watched = request
+        given = dict([*enumerate(arguments), *keywords.items()]) if watched else {}
+        before = [self.text_of(given[at]) for at in watched]
         try:
             value = self.perform(verb, self.resolve(target), arguments, keywords, adapt)
             flush()
-            return ["value", self.encoder.plain(value)]
+            objects = handles.MAX_OBJECTS if verb in ("elements", "next") else 0
+            reply = ["value", self.handles.outgoing(self.encoder, value, objects)]
         except SystemExit:
             raise
         except Missing as error:
-            return ["missing", str(error)]
-        except codec.NotPlain as why:
-            self.handles.append(value)
-            return ["handle", len(self.handles) - 1, str(why)[:REPORTED]]
+            return ["missing", *error.args]
         except BaseException as error:
             flush()
-            return failure(error)
+            reply = self.failure(error)
+        if watched and reply[0] in ("value", "raised"):
+            after = [self.text_of(given[at]) for at in watched]
+            reply.append([[at, self.handles.outgoing(self.encoder, given[at], handles.MAX_OBJECTS)]
+                          for at, was, now in zip(watched, before, after) if was != now])
+        return reply
+
+    def text_of(self, value):
+        """What changes when the value does, or the objects in it do: only to be compared."""
+        told = set(self.handles.told)
+        text = codec.json_text(self.handles.outgoing(self.encoder, value, handles.MAX_OBJECTS))
+        self.handles.told = told
+        return text
 
     def perform(self, verb, subject, arguments, keywords, adapt):
         if verb == "call":
@@ -200,19 +141,34 @@ class Program:
             return subject(*arguments, **keywords)
         if verb == "get":
             return subject
-        if verb == "set":
-            setattr(subject, arguments[0], arguments[1])
-            return None
+        if verb == "operate":
+            name, *others = arguments
+            return getattr(type(subject), name)(subject, *others)
         if verb == "next":
-            return list(itertools.islice(subject, 1))
-        if verb == "list":
-            values = []
-            for value in subject:
-                values.append(value)
-                if len(values) > codec.MAX_NODES:
-                    raise ValueError("an iterator without an end")
-            return values
+            return self.next_values(subject, arguments[0])
+        if verb == "elements":
+            return list(subject)
+        if verb == "fields":
+            return handles.fields_of(subject)
         raise codec.Malformed(f"no such request: {verb}")
+
+    def next_values(self, iterator, most):
+        """[values, whether that was all]. What it raises comes after the values before it."""
+        if self.raised_later is not None and self.raised_later[0] is iterator:
+            (_, error), self.raised_later = self.raised_later, None
+            raise error
+        values, end = [], time.perf_counter() + AHEAD_S
+        try:
+            for value in iterator:
+                values.append(value)
+                if len(values) >= most or time.perf_counter() > end:
+                    return [values, False]
+        except Exception as error:
+            if not values:
+                raise
+            self.raised_later = (iterator, error)
+            return [values, False]
+        return [values, True]
 
     def adapted(self, function, arguments):
         """Lists where the annotations say ListNode or TreeNode become such."""
@@ -232,13 +188,43 @@ class Program:
                 out[at] = [make(values) for values in out[at]] if several else make(out[at])
         return out
 
+    def failure(self, error):
+        """An exception as a reply: its class, what it was made of, its text, and the object itself."""
+        trace = error.__traceback__
+        error.__traceback__ = None
+        by_hand = raised_by_hand(trace)
+        if isinstance(error, MemoryError) and not by_hand:
+            # A recursion that ate the memory is a stack overflow, whoever noticed it first.
+            return ["stack", STACK_FRAMES] if depth_of(trace) >= STACK_FRAMES else ["memory", one_line(error)]
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM and not by_hand:
+            return ["memory", one_line(error)]
+        if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN and processes_used_up():
+            return ["processes", one_line(error)]
+        kind, text = type(error), text_of(error)[:LONGEST]
+        arguments = None
+        if (id(kind) in codec.BY_ID or id(kind) in self.handles.given) and len(text) < LONGEST:
+            # The other side has that class, too: it can make one like it.
+            arguments = self.handles.outgoing(self.encoder, list(error.args))
+        return ["raised", self.handles.form(error), str(kind.__name__)[:80], text, line_of(trace), arguments]
 
-def one_line(error):
+
+def compiled(source, filename):
+    """A source that begins with a byte order mark is read as Python reads a file."""
+    if source.startswith("\ufeff"):
+        source = source.encode("utf-8", "surrogatepass")
+    return compile(source, filename, "exec", dont_inherit=True)
+
+
+def text_of(error):
     try:
         text = str(error)
+        return text if type(text) is str else str.__str__(text)
     except BaseException:
-        text = "an exception whose text raises one"
-    return " ".join(text[:8 * REPORTED].split())[:REPORTED]
+        return "an exception whose text raises one"
+
+
+def one_line(error):
+    return " ".join(text_of(error)[:8 * REPORTED].split())[:REPORTED]
 
 
 def depth_of(trace):
@@ -261,19 +247,14 @@ def line_of(trace):
     return line
 
 
-def failure(error):
-    """An exception as a reply: its nearest built-in class, its own name, its text."""
-    trace = error.__traceback__
-    error.__traceback__ = None
-    if isinstance(error, MemoryError):
-        # A recursion that ate the memory is a stack overflow, whoever noticed it first.
-        return ["stack", STACK_FRAMES] if depth_of(trace) >= STACK_FRAMES else ["memory", one_line(error)]
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return ["memory", one_line(error)]
-    if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN and processes_used_up():
-        return ["processes", one_line(error)]
-    builtin = next((c for c in type(error).__mro__ if c.__module__ == "builtins"), Exception)
-    return ["raised", builtin.__name__, type(error).__name__[:80], one_line(error), line_of(trace)]
+def raised_by_hand(trace):
+    """By a raise statement: nothing had run out."""
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code, at = trace.tb_frame.f_code.co_code, trace.tb_lasti
+    return 0 <= at < len(code) and code[at] == opcode.opmap["RAISE_VARARGS"]
 
 
 def processes_used_up():
@@ -314,7 +295,7 @@ def give_frames():
 
 
 def serve(job, requests, replies):
-    """Loads the program, says how that went, then answers until the judge has heard enough."""
+    """Loads the program once its tests are ready, says how that went, then answers until the judge has heard enough."""
     tag = bytes.fromhex(job["tag"])
     random.seed(job["seed"])
     give_frames()
@@ -327,7 +308,10 @@ def serve(job, requests, replies):
             leave(1)  # a child that ran on into this loop
         return codec.write_frame(replies, tag, codec.json_text(content))
 
-    failed = program.load(job)
+    prelude = codec.read_frame(requests, tag)
+    if prelude is None:
+        return  # the tests cannot be run
+    failed = program.load(job["program"], program.decoder.value(prelude), job["setup"])
     flush()
     if not reply(failed or ["ready"]) or failed:
         return
@@ -342,16 +326,16 @@ def serve(job, requests, replies):
 
 
 def observe(job, replies):
-    """Runs a program as a script with whatever grader it has, and reports what was seen."""
+    """Runs a program as a script with whatever grader it has, and says how that went: a claim, since the program
+    is in this process too."""
     tag, wanted = bytes.fromhex(job["tag"]), job["observe"]
     random.seed(job["seed"])
     give_frames()
     program = Program("__main__", False)
-    facts = {"loaded": False, "exception": None, "call_returned": None, "call_exception": None,
-             "file_written": None, "attribute": None}
+    facts = {"loaded": False, "exception": None, "call_returned": None, "call_exception": None, "attribute": None}
     status = 0
     try:
-        failed = program.load(job)
+        failed = program.load(job["program"], "", job["setup"])
         facts["loaded"] = failed is None
         facts["exception"] = described(failed)
         status = 1 if failed else 0
@@ -361,8 +345,6 @@ def observe(job, replies):
             facts["attribute"] = attribute_of(program, wanted["attribute"])
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    if wanted["file"]:
-        facts["file_written"] = holds(wanted["file"], wanted["file_marker"])
     flush()
     facts = {name: codec.utf8_text(fact) if type(fact) is str else fact for name, fact in facts.items()}
     codec.write_frame(replies, tag, codec.json_text(facts))
@@ -372,7 +354,7 @@ def observe(job, replies):
 def described(failed):
     if failed is None:
         return None
-    return f"{failed[2]}: {failed[3]}" if failed[0] == "raised" else failed[0]
+    return f"{failed[2]}: {' '.join(failed[3].split())}"[:REPORTED + 90] if failed[0] == "raised" else failed[0]
 
 
 def observe_call(program, call, facts):
@@ -385,7 +367,7 @@ def observe_call(program, call, facts):
         raise
     except BaseException as error:
         facts["call_returned"] = False
-        facts["call_exception"] = described(failure(error))
+        facts["call_exception"] = described(program.failure(error))
         return 1
 
 
@@ -398,10 +380,3 @@ def attribute_of(program, text):
     except BaseException as error:
         return f"not there: {type(error).__name__}"
 
-
-def holds(path, marker):
-    try:
-        with open(path, "rb") as file:
-            return marker.encode() in file.read(1 << 20)
-    except OSError:
-        return False

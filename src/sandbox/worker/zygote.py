@@ -12,6 +12,7 @@ process that runs them. After any other test code, or when something went wrong,
 """
 import builtins
 import ctypes
+import errno
 import gc
 import importlib.util
 import json
@@ -20,7 +21,9 @@ import resource
 import signal
 import socket
 import struct
+import stat
 import sys
+import time
 from os import _exit as leave  # a program may replace the one in os
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -33,6 +36,9 @@ LINUX_CAPABILITY_VERSION_3 = 0x20080522
 OWN, NO_CAPABILITIES = struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0), bytes(24)  # of this process
 CONTROL = 3
 SCRATCH = "/tmp"
+OPENAT2, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 437, 4, 8
+NOT_THERE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EXDEV, errno.ENXIO,
+                       errno.ENAMETOOLONG, errno.ENODEV))
 NOBODY = 65534
 SUPERVISOR_GONE = 3  # exit code of a judge
 JUDGED_BY_ONE = 500  # programs, after which a judge is replaced in any case
@@ -43,6 +49,12 @@ IMPORTS = {
     "candidate": "bisect collections copy functools heapq itertools math operator random re string sys time typing",
     "judge": "ast bisect cmath collections copy functools heapq itertools json math operator random re reprlib string sys "
              "time typing",
+}
+
+# Ours, each after those that it imports.
+MODULES = {
+    "candidate": "codec linked handles candidate",
+    "judge": "codec linked handles survey mirror comparing remote marking tests judge",
 }
 
 libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL: the interpreter's lock stays held over a clone
@@ -217,7 +229,7 @@ def judge_programs(settings, control):
         clean = settings.modules["judge"].judge(job, requests, replies, verdicts)
         for fd in (replies, requests, verdicts):
             os.close(fd)
-        send(control, ended=message["job"])
+        send(control, ended=message["job"], at=time.monotonic())
         if not clean:
             break
     leave(0)
@@ -262,6 +274,33 @@ class Scratch:
         self.mount()
 
 
+def open_inside(name):
+    """A file of the scratch folder, whatever a program has made of it: no link is followed, nothing is waited for."""
+    how = struct.pack("QQQ", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    folder = os.open(SCRATCH, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return system_call("syscall", OPENAT2, folder, os.fsencode(name.removeprefix(SCRATCH + "/")), how, len(how))
+    finally:
+        os.close(folder)
+
+
+def holds(name, marker):
+    """Whether the program, which is gone, has left a regular file of this name with this text in it."""
+    try:
+        fd = open_inside(name)
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return False
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
+        with open(fd, "rb", closefd=False) as file:
+            return marker.encode() in file.read()
+    finally:
+        os.close(fd)
+
+
 def start(settings, flags, message, fds):
     """Forks for one program; its pid."""
     pid = clone(flags)
@@ -300,8 +339,9 @@ def program_loop(settings, control):
         for fd in fds:
             os.close(fd)
         _, status, usage = os.wait4(pid, 0)
-        send(control, ended=message["job"], status=status, cpu_s=usage.ru_utime + usage.ru_stime,
-             rss_kb=usage.ru_maxrss)
+        seen = {"file": holds(*message["file"])} if "file" in message else {}
+        send(control, ended=message["job"], at=time.monotonic(), status=status, cpu_s=usage.ru_utime + usage.ru_stime,
+             rss_kb=usage.ru_maxrss, **seen)
         scratch.renew()
 
 
@@ -358,10 +398,11 @@ def rehearse(candidate):
     job = {"tag": "00" * 16, "setup": "", "seed": 0, "linked": False,
            "program": "import re\nfrom math import sqrt\n\ndef f(x):\n    return [x, str(x), {x: (1.5, None)}]\n"}
     codec = candidate.codec
-    call = codec.json_text(["call", ["name", "f"], [1, "a", {"t": [2]}], {"d": []}, False])
+    call = codec.json_text(["call", ["name", "f"], [1, "a", {"t": [2]}], {"d": []}, False, []])
     for _ in range(20):
         requests, ask = os.pipe()
         answers, replies = os.pipe()
+        codec.write_frame(ask, bytes(16), codec.json_text(""))
         for _ in range(3):
             codec.write_frame(ask, bytes(16), call)
         os.close(ask)
@@ -381,7 +422,7 @@ def main():
     sys.set_int_max_str_digits(0)
     os.environ.clear()
     import_all(IMPORTS[settings.role].split())
-    settings.modules = {name: load_worker(name) for name in ("codec", "candidate", "remote", "judge")}
+    settings.modules = {name: load_worker(name) for name in MODULES[settings.role].split()}
     for name in settings.modules:
         del sys.modules[name]  # a program that imports such a name means another
     if settings.candidate:

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <sys/wait.h>
 
+#include "preimage/base/str.hpp"
 #include "preimage/sandbox/pool.hpp"
 #include "sandbox/opened.hpp"
 #include "walls/self_test.hpp"
@@ -165,6 +166,83 @@ TEST(Walls, ControlGroup) {
     }
   }
   EXPECT_EQ(run({.poll = false}, greedy_children()).verdict, Verdict::memory);
+}
+
+// Children that nobody has to wait for leave no trace of their CPU time outside a control group:
+// then there are none.
+TEST(Walls, ChildrenAreCountedWithoutAControlGroup) {
+  const fs::path attacks = fs::path(PREIMAGE_TEST_DATA) / "sandbox/attacks";
+  for (const Level level : {available_level(), Level::user}) {
+    auto options = with({.cgroup = false});
+    options.level = level;
+    options.limits.cpu_s = 0.4;
+    options.limits.wall_s = 20;  // none of them by the clock
+    options.confirm_timeouts = false;
+    Opened opened(options);
+    EXPECT_EQ(opened.pool.description()["cpu_counted_by"], "/proc");
+    for (const char* name :
+         {"children_ignored", "children_no_wait", "children_of_children", "children_killed"}) {
+      const auto record =
+          opened.judge(request(base::read_file(attacks / (std::string(name) + ".py"))));
+      EXPECT_EQ(record.verdict, Verdict::timeout) << name << ": " << record.detail;
+      EXPECT_THAT(record.detail, testing::Not(HasSubstr("by the clock"))) << name;
+    }
+    // Whatever it does to be rid of them, a child is there to be waited for.
+    for (const char* ignore :
+         {"signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+          "libc.sigaction(17, struct.pack('Q128siiQ', 0, bytes(128), 2, 0, 0), None)",
+          "libc.syscall(13, ctypes.c_long(1 << 32 | 17), struct.pack('QQQQ', 1, 1 << 26, 0, 0), "
+          "None, 8)"}) {
+      const auto record = opened.judge(
+          request(base::str("import ctypes, os, signal, struct\nlibc = ctypes.CDLL(None)\n", ignore,
+                            "\nchild = os.fork()\nif child == 0: os._exit(7)\n"
+                            "assert os.waitpid(child, 0) == (child, 7 << 8)\n"
+                            "for other in set(signal.valid_signals()) - {9, 17, 19, 32, 33}:\n"
+                            "    signal.signal(other, signal.SIG_IGN)\n"
+                            "    signal.signal(other, signal.SIG_DFL)\n"
+                            "def f(x): return x + 1\n")));
+      EXPECT_EQ(record.verdict, Verdict::pass) << ignore << ": " << record.detail;
+    }
+  }
+}
+
+// Files that all programs see: by which pages of them are in memory, one could tell another a bit.
+TEST(Walls, NoProgramMovesPagesThatAnotherSees) {
+  const std::string probe =
+      "import errno, os\n"
+      "def bit(path):\n"
+      "    with open(path, 'rb') as file:\n"
+      "        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)\n"
+      "        try:\n"
+      "            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)\n"
+      "        except BlockingIOError:\n"
+      "            return 'not in memory'\n"
+      "        except OSError as error:\n"
+      "            return errno.errorcode[error.errno]\n"
+      "def f():\n"
+      "    import xdrlib, colorsys\n"  // read, and not mapped
+      "    return [bit(module.__file__) for module in (xdrlib, colorsys)]\n";
+  auto record = run({.seccomp = false}, asserting(probe, {"assert 'not in memory' not in f()"}));
+  EXPECT_EQ(record.verdict, Verdict::pass) << record.detail;
+  record = run({}, asserting(probe, {"assert f() == ['EPERM', 'EPERM']"}));
+  EXPECT_EQ(record.verdict, Verdict::pass) << record.detail;
+  // No file of the host is left but the devices: all of them are in memory.
+  record = run(
+      {}, asserting(
+              "import ctypes, os, struct\nlibc = ctypes.CDLL(None)\nTMPFS = 0x01021994\n"
+              "def is_elsewhere(path):\n"
+              "    about = ctypes.create_string_buffer(256)\n"
+              "    return libc.statfs(path.encode(), about) == 0 and struct.unpack_from('q', "
+              "about)[0] != "
+              "TMPFS\n"
+              "def elsewhere():\n"
+              "    paths = [os.path.join(folder, name) for folder, _, names in os.walk('/') for "
+              "name in "
+              "names + ['']]\n"
+              "    assert len(paths) > 500\n"
+              "    return [path for path in paths if is_elsewhere(path) and path[:5] != '/dev/']\n",
+              {"assert elsewhere() == []"}));
+  EXPECT_EQ(record.verdict, Verdict::pass) << record.detail;
 }
 
 // The host knows every program by a user of its slot alone, and none by root.
