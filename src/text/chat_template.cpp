@@ -1,5 +1,6 @@
 #include "preimage/text/chat_template.hpp"
 
+#include "chat_request.hpp"
 #include "jinja/template.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -11,17 +12,18 @@ using jinja::Dict;
 using jinja::Value;
 
 // JSON is at most 64 levels deep (base::parse_json), so this may recurse.
-Value to_value(const OrderedJson& json, const std::string& place) {
+Value to_value(const OrderedJson& json) {
   switch (json.type()) {
     case OrderedJson::value_t::boolean:
       return Value(json.get<bool>());
     case OrderedJson::value_t::number_unsigned:
-      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
-        throw base::data_error(place + ": the integer " + json.dump() + " is beyond 64 bits");
-      }
-      [[fallthrough]];
+      return Value::integer_of(std::to_string(json.get<uint64_t>()));
     case OrderedJson::value_t::number_integer:
       return Value(json.get<int64_t>());
+    case OrderedJson::value_t::binary: {
+      const auto& digits = json.get_binary();
+      return Value::integer_of({digits.begin(), digits.end()});
+    }
     case OrderedJson::value_t::number_float:
       return Value(json.get<double>());
     case OrderedJson::value_t::string:
@@ -29,12 +31,12 @@ Value to_value(const OrderedJson& json, const std::string& place) {
     case OrderedJson::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
-      for (const auto& item : json) items.push_back(to_value(item, place));
+      for (const auto& item : json) items.push_back(to_value(item));
       return jinja::make_list(std::move(items));
     }
     case OrderedJson::value_t::object: {
       Dict dict;
-      for (const auto& [key, value] : json.items()) dict.set(Value(key), to_value(value, place));
+      for (const auto& [key, value] : json.items()) dict.set(Value(key), to_value(value));
       return jinja::make_dict(std::move(dict));
     }
     default:
@@ -42,37 +44,26 @@ Value to_value(const OrderedJson& json, const std::string& place) {
   }
 }
 
-// A message as transformers shows it to a template: without its null members, and with its
-// reasoning under each of the names that templates look for.
-Value to_message(const OrderedJson& message, const std::string& place) {
-  if (!message.is_object()) {
-    throw base::data_error(place + ": found " + message.dump().substr(0, 80) +
-                           ", expected an object with \"role\" and \"content\"");
+Value variable(const std::string& name, const OrderedJson& json) {
+  try {
+    return to_value(json);
+  } catch (const jinja::Failure& failure) {
+    throw base::data_error(name + ": " + failure.what());
   }
-  const OrderedJson* reasoning = nullptr;
-  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
-    const auto it = message.find(name);
-    if (reasoning == nullptr && it != message.end() && !it->is_null()) reasoning = &*it;
-  }
-  Dict out;
-  if (reasoning != nullptr) out.set(Value("thinking"), to_value(*reasoning, place));
-  for (const auto& [key, value] : message.items()) {
-    if (!value.is_null()) out.set(Value(key), to_value(value, place + "." + key));
-  }
-  if (reasoning != nullptr) out.set(Value("reasoning_content"), to_value(*reasoning, place));
-  return jinja::make_dict(std::move(out));
 }
 
-Value to_messages(const OrderedJson& messages) {
-  if (!messages.is_array() || messages.empty()) {
-    throw base::data_error("messages: found " + messages.dump().substr(0, 80) +
-                           ", expected an array of at least one message");
+// Stretches of characters as stretches of bytes.
+std::vector<std::pair<size_t, size_t>> bytes_of(std::vector<std::pair<size_t, size_t>> stretches,
+                                                const std::string& text) {
+  std::vector<size_t> starts;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<uint8_t>(text[i]) & 0xC0) != 0x80) starts.push_back(i);
   }
-  std::vector<Value> out;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    out.push_back(to_message(messages[i], base::str("messages[", i, "]")));
-  }
-  return jinja::make_list(std::move(out));
+  const auto byte = [&](size_t index) {
+    return index < starts.size() ? starts[index] : text.size();
+  };
+  for (auto& [begin, end] : stretches) begin = byte(begin), end = byte(end);
+  return stretches;
 }
 
 }  // namespace
@@ -81,15 +72,43 @@ struct ChatTemplate::Compiled {
   std::map<std::string, jinja::Template> templates;
   std::map<std::string, std::string> special_tokens;
 
+  std::string names() const {
+    std::vector<std::string> out;
+    for (const auto& [name, compiled] : templates) out.push_back(name);
+    return base::join(out, ", ");
+  }
+
   // As transformers: "tool_use" where there are tools, else "default".
   const jinja::Template& choose(bool tools) const {
     if (const auto it = templates.find("tool_use"); tools && it != templates.end())
       return it->second;
     if (const auto it = templates.find("default"); it != templates.end()) return it->second;
-    std::vector<std::string> names;
-    for (const auto& [name, compiled] : templates) names.push_back(name);
     throw base::data_error("the checkpoint has no chat template named \"default\", only: " +
-                           base::join(names, ", "));
+                           names());
+  }
+
+  RenderedChat render(ChatRequest request, const jinja::Template& chosen) const {
+    std::optional<OpenMessage> open;
+    if (!request.continued.empty()) open.emplace(request, chosen.source());
+    Dict context;
+    for (const auto& [name, text] : special_tokens) context.set(Value(name), Value(text));
+    context.set(Value("tools"), Value());
+    context.set(Value("documents"), Value());
+    context.set(Value("add_generation_prompt"), Value(false));
+    for (const auto& [name, value] : request.variables.items())
+      context.set(Value(name), variable(name, value));
+    context.set(Value("messages"), variable("messages", request.messages));
+    auto rendering = chosen.render(context);
+    RenderedChat out;
+    out.text = open ? open->cut(std::move(rendering.text)) : std::move(rendering.text);
+    out.wants_mask = request.wants_mask;
+    if (out.wants_mask) out.generated = bytes_of(rendering.generated, out.text);
+    if (out.wants_mask && chosen.source().find("generation") == std::string::npos) {
+      out.warnings.push_back(
+          "return_assistant_tokens_mask: the chat template has no {% generation %} block, so the "
+          "mask is all 0");
+    }
+    return out;
   }
 };
 
@@ -108,33 +127,31 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
-std::string ChatTemplate::render(const OrderedJson& request) const {
-  if (!request.is_object() || !request.contains("messages")) {
-    throw base::data_error("found no \"messages\", expected an array of messages");
+RenderedChat ChatTemplate::render(const OrderedJson& request) const {
+  auto read = read_chat_request(request);
+  const auto tools = read.variables.find("tools");
+  if (!read.chat_template) {
+    const bool has_tools = tools != read.variables.end() && !tools->is_null();
+    const auto& chosen = compiled_->choose(has_tools);
+    return compiled_->render(std::move(read), chosen);
   }
-  Dict context;
-  for (const auto& [name, text] : compiled_->special_tokens) context.set(Value(name), Value(text));
-  context.set(Value("tools"), Value());
-  context.set(Value("documents"), Value());
-  context.set(Value("add_generation_prompt"), Value(false));
-  for (const auto& [name, value] : request.items()) {
-    context.set(Value(name), name == "messages" ? to_messages(value) : to_value(value, name));
+  const std::string wanted = *read.chat_template;
+  if (const auto it = compiled_->templates.find(wanted); it != compiled_->templates.end())
+    return compiled_->render(std::move(read), it->second);
+  auto out =
+      compiled_->render(std::move(read), jinja::Template(wanted, "chat_template of the request"));
+  if (wanted.find('{') == wanted.npos) {
+    out.warnings.push_back("chat_template: \"" + wanted +
+                           "\" is the name of no template (there are: " + compiled_->names() +
+                           "); it was taken as the text of one, as transformers does");
   }
-  return compiled_->choose(!context.find("tools")->is_none()).render(context);
+  return out;
 }
 
 ChatTemplate parse_chat_template(std::string_view source, const std::string& place) {
   return ChatTemplate({.templates = {{"default", std::string(source)}},
                        .places = {{"default", place}},
                        .special_tokens = {}});
-}
-
-OrderedJson parse_ordered(std::string_view json, const std::string& place) {
-  try {
-    return OrderedJson::parse(json);
-  } catch (const OrderedJson::exception&) {
-    throw base::data_error(place + ": not valid JSON");
-  }
 }
 
 }  // namespace preimage::text

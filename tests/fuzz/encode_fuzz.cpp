@@ -38,6 +38,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const auto ids = tokenizer.encode(text);
     base::check(tokenizer.decode(ids) == text, "decode is the inverse of encode");
+    const auto placed = tokenizer.encode_with_offsets(text);
+    base::check(placed.ids == ids, "offsets change no ids");
+    size_t at = 0;
+    for (const auto& [begin, end] : placed.offsets) {
+      base::check(begin <= end && end <= text.size() && end >= at, "offsets go on in the text");
+      at = end;
+    }
+    base::check(at == text.size(), "and cover it");
     std::string streamed;
     preimage::text::StreamDecoder stream(tokenizer);
     for (const int64_t id : ids) streamed += stream.push(id);

@@ -1,4 +1,7 @@
 // Any bytes as a tokenizer.json; an accepted one encodes and decodes a few texts.
+#include <cstdlib>
+#include <cstring>
+
 #include "preimage/base/error.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 
@@ -10,6 +13,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const char* sample :
          {"", "Hello, world's 123\r\n  \xC3\xA9\xE6\xBC\xA2 <|a|>", "aaaaaaaaaa\t\n"}) {
       auto ids = tokenizer.encode(sample, {.add_special = true});
+      const auto placed = tokenizer.encode_with_offsets(sample);
+      if (placed.ids != tokenizer.encode(sample)) std::abort();
+      for (const auto& [begin, end] : placed.offsets) {
+        if (begin > end || end > std::strlen(sample)) std::abort();
+      }
       ids.push_back(tokenizer.id_limit());
       ids.push_back(-1);
       tokenizer.decode(ids, {.skip_special = true});

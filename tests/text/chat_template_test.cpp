@@ -30,7 +30,7 @@ Rendered render(const OrderedJson& file, const std::string& source, const Ordere
   for (const auto& [name, text] : file["special_tokens"].items())
     sources.special_tokens[name] = text;
   try {
-    return {ChatTemplate(std::move(sources)).render(request), ""};
+    return {ChatTemplate(std::move(sources)).render(request).text, ""};
   } catch (const base::Error& error) {
     EXPECT_EQ(error.code(), base::ExitCode::bad_data);
     return {"", error.what()};

@@ -101,6 +101,7 @@ std::optional<int64_t> whole(S value) {
 Value filter_int(Runtime&, S subject, Arguments arguments) {
   const Bound bound("int", std::move(arguments), {"default", "base"});
   require_defined(subject);
+  if (subject.is_big()) return subject;
   if (subject.is_string()) {
     if (const auto number = parse_integer(subject.string(), bound.integer(1, 10)))
       return Value(*number);
@@ -138,6 +139,7 @@ Value filter_round(Runtime&, S subject, Arguments arguments) {
   }
   if (method != "common") fail_type("round: method must be common, ceil or floor");
   if (subject.is_int() && precision >= 0) return Value(subject.integer());
+  if (subject.is_big() && precision >= 0) return subject;
   if (precision >= 0) {
     char text[700];
     std::snprintf(text, sizeof text, "%.*f", static_cast<int>(precision), subject.number());

@@ -93,6 +93,15 @@ std::string integer_text(int64_t value, const Spec& spec, char align) {
   return padded(digits, sign, spec, align);
 }
 
+// An integer of any size.
+std::string decimal_text(std::string digits, const Spec& spec, char align) {
+  const bool negative = digits.starts_with('-');
+  if (negative) digits.erase(0, 1);
+  if (spec.grouping != '\0') digits = grouped(digits, spec.grouping, 3);
+  while (static_cast<int64_t>(digits.size()) < spec.precision) digits.insert(0, "0");
+  return padded(digits, sign_of(negative, spec), spec, align);
+}
+
 std::string float_text(double value, Spec spec, char align) {
   const bool negative = std::signbit(value) && !std::isnan(value);
   std::string digits;
@@ -212,6 +221,12 @@ class PercentFormat {
       return;
     }
     require_defined(value);
+    if (value.is_big() && std::string_view("diu").find(type) != std::string_view::npos) {
+      out_ += decimal_text(value.digits(), spec, align);
+      return;
+    }
+    if (value.is_big() && (type == 'x' || type == 'X' || type == 'o'))
+      throw Failure("an integer beyond 64 bits");
     if (!value.is_number()) {
       fail_type(std::string("%") + type + " format: a number is required, not " + type_name(value));
     }
@@ -287,6 +302,9 @@ std::string formatted(Runtime& runtime, const Value& value, const std::string& t
     const bool integral = std::string_view("dxXobn").find(type) != std::string_view::npos;
     if (value.is_int() && (type == '\0' || integral))
       return integer_text(value.integer(), spec, align);
+    if (value.is_big() && (type == '\0' || type == 'd')) {
+      return decimal_text(value.digits(), spec, align);
+    }
     if (std::string_view("eEfFgG%").find(type) != std::string_view::npos) {
       return float_text(value.number(), spec, align);
     }

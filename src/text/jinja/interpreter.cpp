@@ -24,10 +24,22 @@ Interpreter::~Interpreter() {
   for (const auto& scope : captured_scopes_) scope->variables.clear();
 }
 
-std::string Interpreter::run() {
-  std::string out;
-  execute(tree_.body, std::make_shared<Scope>(nullptr), out);
-  return out;
+Rendering Interpreter::run() {
+  execute(tree_.body, std::make_shared<Scope>(nullptr), whole_.text);
+  return std::move(whole_);
+}
+
+// As transformers notes it: from where the text stands that is already written out. Inside of a
+// macro or a captured block that is before the block's own beginning.
+Interpreter::Flow Interpreter::execute_generation(const Statement& statement, const ScopePtr& scope,
+                                                  std::string& out) {
+  std::string text;
+  const Flow flow = execute(statement.body, scope, text);
+  const auto begin = static_cast<size_t>(length(whole_.text));
+  runtime_.charge(whole_.text.size() / 8);
+  whole_.generated.emplace_back(begin, begin + static_cast<size_t>(length(text)));
+  write(text, out);
+  return flow;
 }
 
 void Interpreter::write(const std::string& text, std::string& out) {
@@ -93,8 +105,8 @@ Interpreter::Flow Interpreter::execute(const Statement& statement, const ScopePt
     case Kind::with:
       execute_with(statement, scope, out);
       break;
-    case Kind::scope:
-      return execute(statement.body, inside(), out);
+    case Kind::generation:
+      return execute_generation(statement, inside(), out);
     case Kind::leave:
       return Flow::leave;
     case Kind::next:

@@ -25,11 +25,17 @@ struct Scope {
 };
 using ScopePtr = std::shared_ptr<Scope>;
 
+struct Rendering {
+  std::string text;
+  // Characters from {% generation %} blocks, in the order in which the blocks ended.
+  std::vector<std::pair<size_t, size_t>> generated;
+};
+
 class Interpreter {
  public:
   Interpreter(const Tree& tree, const Dict& context, const Limits& limits);
   ~Interpreter();
-  std::string run();
+  Rendering run();
   int line() const { return line_; }  // where it stands: of a Failure that left run()
   Runtime& runtime() { return runtime_; }
 
@@ -73,6 +79,7 @@ class Interpreter {
   Flow execute_condition(const Statement& statement, const ScopePtr& scope, std::string& out);
   void execute_loop(const Statement& statement, const ScopePtr& scope, const Value& items,
                     int64_t depth, std::string& out);
+  Flow execute_generation(const Statement& statement, const ScopePtr& scope, std::string& out);
   void execute_with(const Statement& statement, const ScopePtr& scope, std::string& out);
   std::string captured(const Body& body, const ScopePtr& scope);
   void call_block(const Statement& statement, const ScopePtr& scope, std::string& out);
@@ -84,6 +91,7 @@ class Interpreter {
   const Dict& context_;
   Limits limits_;
   Runtime runtime_;
+  Rendering whole_;
   int line_ = 1;
   int level_ = 0;
   std::vector<ScopePtr> captured_scopes_;  // held by macros: emptied at the end

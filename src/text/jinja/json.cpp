@@ -37,7 +37,7 @@ class JsonWriter {
   static std::string scalar(const Value& value) {
     if (value.is_none()) return "null";
     if (value.is_bool()) return value.integer() != 0 ? "true" : "false";
-    if (value.is_int()) return std::to_string(value.integer());
+    if (!value.is_float()) return value.digits();
     if (std::isnan(value.number())) return "NaN";
     if (std::isinf(value.number())) return value.number() > 0 ? "Infinity" : "-Infinity";
     return float_repr(value.number());

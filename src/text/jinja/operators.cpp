@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "jinja/big_integer.hpp"
 #include "jinja/runtime.hpp"
 #include "jinja/text.hpp"
 
@@ -48,20 +49,20 @@ Value power(int64_t base, int64_t exponent) {
   return Value(out);
 }
 
+Value big_integers(const std::string& sign, const std::string& a, const std::string& b) {
+  if (sign == "+") return Value::integer_of(sum_of_integers(a, b));
+  if (sign == "-") return Value::integer_of(sum_of_integers(a, negated_integer(b)));
+  if (sign == "*") return Value::integer_of(product_of_integers(a, b));
+  throw Failure("'" + sign + "' of integers beyond 64 bits is not supported");
+}
+
 Value integers(const std::string& sign, int64_t a, int64_t b) {
   int64_t out = 0;
-  if (sign == "+") {
-    if (__builtin_add_overflow(a, b, &out)) overflow();
-    return Value(out);
-  }
-  if (sign == "-") {
-    if (__builtin_sub_overflow(a, b, &out)) overflow();
-    return Value(out);
-  }
-  if (sign == "*") {
-    if (__builtin_mul_overflow(a, b, &out)) overflow();
-    return Value(out);
-  }
+  const bool beyond = (sign == "+" && __builtin_add_overflow(a, b, &out)) ||
+                      (sign == "-" && __builtin_sub_overflow(a, b, &out)) ||
+                      (sign == "*" && __builtin_mul_overflow(a, b, &out));
+  if (beyond) return big_integers(sign, std::to_string(a), std::to_string(b));
+  if (sign == "+" || sign == "-" || sign == "*") return Value(out);
   if (sign == "/") {
     if (b == 0) throw Failure("division by zero");
     return Value(static_cast<double>(a) / static_cast<double>(b));
@@ -169,6 +170,10 @@ Value Runtime::binary(const std::string& sign, const Value& a, const Value& b) {
   require_defined(b);
   if (a.is_number() && b.is_number()) {
     if (a.is_int() && b.is_int()) return integers(sign, a.integer(), b.integer());
+    if (!a.is_float() && !b.is_float()) {
+      charge(a.weight() * b.weight());
+      return big_integers(sign, a.digits(), b.digits());
+    }
     return floats(sign, a.number(), b.number());
   }
   if (sign == "+") {
@@ -193,9 +198,10 @@ Value Runtime::binary(const std::string& sign, const Value& a, const Value& b) {
 Value Runtime::unary(const std::string& sign, const Value& a) {
   require_defined(a);
   if (a.is_float()) return Value(sign == "-" ? -a.number() : a.number());
+  if (a.is_big()) return sign == "-" ? Value::integer_of(negated_integer(a.digits())) : a;
   if (!a.is_int()) fail_type("bad operand type for unary " + sign + ": '" + type_name(a) + "'");
   if (sign == "+") return Value(a.integer());
-  if (a.integer() == INT64_MIN) overflow();
+  if (a.integer() == INT64_MIN) return Value::integer_of(negated_integer(a.digits()));
   return Value(-a.integer());
 }
 

@@ -141,7 +141,7 @@ std::string repr(const Value& value) {
   if (value.is_undefined()) return "Undefined";
   if (value.is_none()) return "None";
   if (value.is_bool()) return value.integer() != 0 ? "True" : "False";
-  if (value.is_int()) return std::to_string(value.integer());
+  if (value.is_int() || value.is_big()) return value.digits();
   if (value.is_float()) return float_repr(value.number());
   if (value.is_string()) {
     const auto text = text_repr(value.string());

@@ -28,9 +28,9 @@ Tree parse_or_refuse(std::string_view source, const std::string& place) {
 }  // namespace
 
 Template::Template(std::string_view source, std::string place)
-    : place_(std::move(place)), tree_(parse_or_refuse(source, place_)) {}
+    : source_(source), place_(std::move(place)), tree_(parse_or_refuse(source_, place_)) {}
 
-std::string Template::render(const Dict& context, const Limits& limits) const {
+Rendering Template::render(const Dict& context, const Limits& limits) const {
   Interpreter interpreter(tree_, context, limits);
   try {
     return interpreter.run();

@@ -13,10 +13,11 @@ class Template {
   // ExitCode::bad_data: `place`, line, what is wrong or not supported.
   Template(std::string_view source, std::string place);
   // Likewise. `context`: the variables by name.
-  std::string render(const Dict& context, const Limits& limits = {}) const;
+  Rendering render(const Dict& context, const Limits& limits = {}) const;
+  const std::string& source() const { return source_; }
 
  private:
-  std::string place_;
+  std::string source_, place_;
   Tree tree_;
 };
 

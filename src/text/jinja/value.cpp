@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "jinja/big_integer.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::text::jinja {
@@ -28,7 +29,22 @@ int compare_mixed(int64_t a, double b) {
   return b == whole ? 0 : (whole < b ? -1 : 1);
 }
 
+// Exact, with a number on either side that is beyond 64 bits.
+int compare_big(const Value& a, const Value& b) {
+  if (b.is_float()) {
+    if (std::isnan(b.number())) return 2;
+    if (std::isinf(b.number())) return b.number() < 0 ? 1 : -1;
+    return compare_integers(a.digits(), integer_part(b.number()));
+  }
+  return compare_integers(a.digits(), b.digits());
+}
+
 int compare_numbers(const Value& a, const Value& b) {
+  if (a.is_big()) return compare_big(a, b);
+  if (b.is_big()) {
+    const int reversed = compare_big(b, a);
+    return reversed == 2 ? 2 : -reversed;
+  }
   if (a.is_int() && b.is_int()) {
     return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
   }
@@ -66,6 +82,15 @@ Value Value::undefined(std::string message) {
   return out;
 }
 
+Value Value::integer_of(const std::string& digits) {
+  if (const auto small = small_integer(digits)) return Value(*small);
+  constexpr size_t kMostDigits = 4300;  // Python's own limit
+  if (digits.size() > kMostDigits) throw Failure("an integer of too many digits");
+  Value out;
+  out.data_ = BigInteger{std::make_shared<const std::string>(digits)};
+  return out;
+}
+
 Value Value::markup(std::string text) {
   Value out(std::move(text));
   std::get<Text>(out.data_).markup = true;
@@ -81,6 +106,7 @@ uint32_t Value::depth() const {
 uint64_t Value::weight() const {
   if (is_string()) return string().size() + 8;
   if (is_list()) return list().weight;
+  if (is_big()) return digits().size() + 8;
   return is_dict() ? dict().weight : 8;
 }
 
@@ -177,7 +203,7 @@ std::string type_name(const Value& value) {
   if (value.is_undefined()) return "Undefined";
   if (value.is_none()) return "NoneType";
   if (value.is_bool()) return "bool";
-  if (value.is_int()) return "int";
+  if (value.is_int() || value.is_big()) return "int";
   if (value.is_float()) return "float";
   if (value.is_string()) return value.is_markup() ? "Markup" : "str";
   if (value.is_dict()) return "dict";
@@ -259,7 +285,7 @@ int compare(const Value& a, const Value& b, const char* sign) {
 }
 
 size_t hash(const Value& value) {
-  if (value.is_float()) {
+  if (value.is_float() || value.is_big()) {
     const double number = value.number();
     const bool whole = std::abs(number) < 9e18 && number == std::trunc(number);
     return whole ? std::hash<int64_t>{}(static_cast<int64_t>(number)) : std::hash<double>{}(number);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -39,6 +40,9 @@ struct Text {
   std::shared_ptr<const std::string> bytes;  // UTF-8
   bool markup = false;                       // marked by `safe` or `escape`
 };
+struct BigInteger {
+  std::shared_ptr<const std::string> digits;  // beyond 64 bits
+};
 using ListPtr = std::shared_ptr<const List>;
 using DictPtr = std::shared_ptr<const Dict>;
 using ObjectPtr = std::shared_ptr<Object>;
@@ -57,6 +61,8 @@ class Value {
   explicit Value(DictPtr dict) : data_(std::move(dict)) {}
   explicit Value(ObjectPtr object) : data_(std::move(object)) {}
   static Value undefined(std::string message);
+  // An optional minus and digits without leading zeros, of any length.
+  static Value integer_of(const std::string& digits);
   static Value markup(std::string text);
 
   bool is_undefined() const { return std::holds_alternative<Undefined>(data_); }
@@ -64,8 +70,10 @@ class Value {
   bool is_bool() const { return std::holds_alternative<bool>(data_); }
   // As Python's isinstance(value, int): a bool is one too.
   bool is_int() const { return std::holds_alternative<int64_t>(data_) || is_bool(); }
+  // An integer beyond 64 bits; is_int() is false for it.
+  bool is_big() const { return std::holds_alternative<BigInteger>(data_); }
   bool is_float() const { return std::holds_alternative<double>(data_); }
-  bool is_number() const { return is_int() || is_float(); }
+  bool is_number() const { return is_int() || is_float() || is_big(); }
   bool is_string() const { return std::holds_alternative<Text>(data_); }
   bool is_markup() const { return is_string() && std::get<Text>(data_).markup; }
   bool is_list() const { return std::holds_alternative<ListPtr>(data_); }
@@ -74,7 +82,12 @@ class Value {
 
   int64_t integer() const { return is_bool() ? std::get<bool>(data_) : std::get<int64_t>(data_); }
   double number() const {
+    if (is_big()) return std::strtod(std::get<BigInteger>(data_).digits->c_str(), nullptr);
     return is_float() ? std::get<double>(data_) : static_cast<double>(integer());
+  }
+  // Of any integer, in decimal.
+  std::string digits() const {
+    return is_big() ? *std::get<BigInteger>(data_).digits : std::to_string(integer());
   }
   const std::string& string() const { return *std::get<Text>(data_).bytes; }
   const List& list() const { return *std::get<ListPtr>(data_); }
@@ -90,7 +103,9 @@ class Value {
   bool same(const Value& other) const;
 
  private:
-  std::variant<None, Undefined, bool, int64_t, double, Text, ListPtr, DictPtr, ObjectPtr> data_;
+  std::variant<None, Undefined, bool, int64_t, double, Text, ListPtr, DictPtr, ObjectPtr,
+               BigInteger>
+      data_;
 };
 
 // Everything that is a sequence of values in memory.

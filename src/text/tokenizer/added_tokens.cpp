@@ -43,50 +43,63 @@ AddedToken read_added_token(const base::JsonNode& node) {
   return token;
 }
 
-std::vector<AddedToken> read_added_tokens(const base::JsonNode& list,
-                                          const Vocabulary& vocabulary) {
-  std::vector<AddedToken> out;
-  Vocabulary added;
-  uint32_t next = static_cast<uint32_t>(vocabulary.size());
-  for (size_t i = 0; i < list.size(); ++i) {
-    const auto node = list.at(i);
-    AddedToken token = read_added_token(node);
-    token.id = static_cast<uint32_t>(node.at("id").integer(0, kMaxTokenId));
-    if (token.content.empty()) continue;  // the reference passes over it and gives it no id
-    if (const auto twice = added.find(token.content); twice != added.end()) {
-      node.fail(base::str("\"", token.content, "\" is added twice"));
-    }
-    uint32_t expected = next;
-    if (const auto it = vocabulary.find(token.content); it != vocabulary.end()) {
-      expected = it->second;
-    } else {
-      ++next;
-    }
-    if (token.id != expected) {
-      node.at("id").fail(base::str("\"", token.content, "\" has id ", token.id, ", expected ",
-                                   expected,
-                                   " (its id in the vocabulary, or the next one behind it)"));
-    }
-    added.emplace(token.content, token.id);
-    out.push_back(std::move(token));
-  }
-  return out;
+uint32_t AddedVocabulary::next_id() const {
+  const auto size = static_cast<uint32_t>(model_.size());
+  return tokens_.empty() ? size : std::max(size, tokens_.rbegin()->first + 1);
 }
 
-AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens,
-                                     const std::vector<std::string>& contents)
-    : tokens_(std::move(tokens)), ends_{kNoToken} {
-  for (uint32_t token = 0; token < tokens_.size(); ++token) {
+std::optional<uint32_t> AddedVocabulary::id_of(std::string_view content) const {
+  const auto it = ids_.find(content);
+  return it == ids_.end() ? std::nullopt : std::optional(it->second);
+}
+
+void AddedVocabulary::add(const AddedToken& token) {
+  if (token.content.empty()) return;
+  uint32_t id = next_id();
+  if (const auto known = ids_.find(token.content); known != ids_.end()) {
+    id = known->second;
+  } else if (const auto of_model = model_.find(token.content); of_model != model_.end()) {
+    id = of_model->second;
+  }
+  put(id, token);
+}
+
+void AddedVocabulary::put(uint32_t id, const AddedToken& token) {
+  if (token.content.empty()) return;
+  if (token.special) special_.insert(token.content);
+  if (token.normalized) normalized_.insert(id);
+  ids_.insert_or_assign(token.content, id);
+  tokens_.insert_or_assign(id, token);
+}
+
+void read_added_tokens(const base::JsonNode& list, AddedVocabulary& out) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto node = list.at(i);
+    const AddedToken token = read_added_token(node);
+    const auto id = node.at("id").integer(0, kMaxTokenId);
+    if (token.content.empty()) continue;  // the reference passes over it and gives it no id
+    if (out.id_of(token.content)) node.fail(base::str("\"", token.content, "\" is added twice"));
+    out.add(token);
+    const auto expected = *out.id_of(token.content);
+    if (id == expected) continue;
+    node.at("id").fail(base::str("\"", token.content, "\" has id ", id, ", expected ", expected,
+                                 " (its id in the vocabulary, or the next one behind it)"));
+  }
+}
+
+AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedPattern> patterns)
+    : patterns_(std::move(patterns)), ends_{kNoToken} {
+  for (uint32_t pattern = 0; pattern < patterns_.size(); ++pattern) {
     uint32_t node = 0;
-    for (const char c : contents[token]) {
+    for (const char c : patterns_[pattern].text) {
       const uint64_t edge = uint64_t{node} << 8 | static_cast<uint8_t>(c);
       const auto [it, inserted] = children_.emplace(edge, static_cast<uint32_t>(ends_.size()));
       if (inserted) ends_.push_back(kNoToken);
       node = it->second;
     }
     if (node == 0) continue;
-    first_bytes_.set(static_cast<uint8_t>(contents[token][0]));
-    if (ends_[node] == kNoToken) ends_[node] = token;
+    first_bytes_.set(static_cast<uint8_t>(patterns_[pattern].text[0]));
+    if (ends_[node] == kNoToken) ends_[node] = pattern;
   }
 }
 
@@ -125,7 +138,7 @@ std::vector<Section> AddedTokenMatcher::cut(std::string_view text, bool parse_sp
     }
     Span match{at, at + hit->length};
     at = match.end;  // rejected matches are consumed too, as in the reference
-    const auto& token = tokens_[hit->token];
+    const auto& token = patterns_[hit->pattern].flags;
     if (!parse_special && token.special) continue;
     if (token.single_word && word_beside(text, match)) continue;
     if (token.lstrip) {
@@ -144,7 +157,7 @@ std::vector<Section> AddedTokenMatcher::cut(std::string_view text, bool parse_sp
       }
     }
     if (start < match.begin) out.push_back({{start, match.begin}, std::nullopt});
-    out.push_back({match, token.id});
+    out.push_back({match, patterns_[hit->pattern].id});
     start = match.end;
   }
   if (start < text.size()) out.push_back({{start, text.size()}, std::nullopt});

@@ -5,7 +5,9 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -18,7 +20,6 @@
 namespace preimage::text {
 
 struct AddedToken {
-  uint32_t id = 0;
   std::string content;
   bool single_word = false;
   bool lstrip = false;
@@ -27,12 +28,40 @@ struct AddedToken {
   bool special = false;
 };
 
-// Content and flags; the id is written elsewhere.
 AddedToken read_added_token(const base::JsonNode& node);
 
-// The array of the file. Ids must be those that the reference would give: of the vocabulary, or in
-// order behind it. `vocabulary` is the model's.
-std::vector<AddedToken> read_added_tokens(const base::JsonNode& list, const Vocabulary& vocabulary);
+// The added tokens of one tokenizer, in the way in which the tokenizers library keeps them.
+class AddedVocabulary {
+ public:
+  // `model` must outlive it.
+  explicit AddedVocabulary(const Vocabulary& model) : model_(model) {}
+
+  // A token whose content is there already keeps its id and takes the new flags; one of the model's
+  // vocabulary has its id there; others get the next id behind all. Empty ones are passed over.
+  void add(const AddedToken& token);
+  // With an id of its own: formats that fix ids.
+  void put(uint32_t id, const AddedToken& token);
+
+  const std::map<uint32_t, AddedToken>& tokens() const { return tokens_; }
+  std::optional<uint32_t> id_of(std::string_view content) const;  // of an added token
+  const Vocabulary& ids() const { return ids_; }
+  // Whether a token of this content was ever special: its flag may be taken back, this not.
+  bool special(std::string_view content) const { return special_.contains(content); }
+  // Whether the token was ever looked for in normalized text: it is then shown in that form.
+  bool shown_normalized(uint32_t id) const { return normalized_.contains(id); }
+
+ private:
+  uint32_t next_id() const;
+
+  const Vocabulary& model_;
+  std::map<uint32_t, AddedToken> tokens_;
+  Vocabulary ids_;
+  std::set<std::string, std::less<>> special_;
+  std::set<uint32_t> normalized_;
+};
+
+// The array of a tokenizer.json. Ids must be those that the tokenizers library gives.
+void read_added_tokens(const base::JsonNode& list, AddedVocabulary& out);
 
 // A stretch of text: an added token, or text in which none was found.
 struct Section {
@@ -40,23 +69,30 @@ struct Section {
   std::optional<uint32_t> id;
 };
 
-// Finds a set of added tokens in text: leftmost, the longest at that place, not overlapping.
+// What an added token looks like in the text to be searched.
+struct AddedPattern {
+  std::string text;
+  uint32_t id;
+  AddedToken flags;
+};
+
+// Finds a set of added tokens in text: leftmost, the longest at that place, not overlapping. Of two
+// that look the same the first counts.
 class AddedTokenMatcher {
  public:
-  // `contents[i]` is what `tokens[i]` looks like in the text to be searched.
-  AddedTokenMatcher(std::vector<AddedToken> tokens, const std::vector<std::string>& contents);
+  explicit AddedTokenMatcher(std::vector<AddedPattern> patterns);
   // `parse_special` false passes over tokens marked special.
   std::vector<Section> cut(std::string_view text, bool parse_special) const;
 
  private:
   struct Hit {
-    uint32_t token;
+    uint32_t pattern;
     size_t length;
   };
   std::optional<Hit> longest_at(std::string_view text, size_t at) const;
   bool word_beside(std::string_view text, const Span& match) const;
 
-  std::vector<AddedToken> tokens_;
+  std::vector<AddedPattern> patterns_;
   // A trie over bytes: (node, byte) -> node; the token that ends in a node, or UINT32_MAX.
   std::unordered_map<uint64_t, uint32_t> children_;
   std::vector<uint32_t> ends_;

@@ -19,18 +19,22 @@ using base::decode_utf8;
 
 // Keeps the characters for which `keep` holds.
 template <class Keep>
-void filter(std::string& text, const Keep& keep) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char32_t c : decode_utf8(text)) {
-    if (keep(c)) append_utf8(c, out);
+void filter(TrackedText& text, const Keep& keep) {
+  Rewriter out(text);
+  while (!out.done()) {
+    if (keep(out.next())) {
+      out.keep();
+    } else {
+      out.remove();
+    }
   }
-  text = std::move(out);
+  out.finish(text);
 }
 
 class StripAccents : public Normalizer {
  public:
-  void apply(std::string& text) const override {
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
     filter(text, [](char32_t c) { return !is_mark(c); });
   }
 };
@@ -38,14 +42,22 @@ class StripAccents : public Normalizer {
 class Strip : public Normalizer {
  public:
   Strip(bool left, bool right) : left_(left), right_(right) {}
-  void apply(std::string& text) const override {
-    const auto letters = decode_utf8(text);
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    const auto letters = decode_utf8(text.text);
     size_t begin = 0, end = letters.size();
     while (left_ && begin < end && is_white_space(letters[begin])) ++begin;
     while (right_ && begin < end && is_white_space(letters[end - 1])) --end;
-    std::string out;
-    for (size_t i = begin; i < end; ++i) append_utf8(letters[i], out);
-    text = std::move(out);
+    size_t i = 0;
+    Rewriter out(text);
+    for (; !out.done(); ++i) {
+      if (i >= begin && i < end) {
+        out.keep();
+      } else {
+        out.remove();
+      }
+    }
+    out.finish(text);
   }
 
  private:
@@ -60,8 +72,9 @@ class BertNormalizer : public Normalizer {
  public:
   explicit BertNormalizer(const BertOptions& options) : options_(options) {}
 
-  void apply(std::string& text) const override {
-    if (options_.clean_text || options_.chinese) text = cleaned(text);
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    if (options_.clean_text || options_.chinese) clean(text);
     if (options_.strip_accents) {
       decompose(text);
       filter(text, [](char32_t c) { return !is_nonspacing(c); });
@@ -70,22 +83,23 @@ class BertNormalizer : public Normalizer {
   }
 
  private:
-  std::string cleaned(const std::string& text) const {
-    std::string out;
-    out.reserve(text.size() + 16);
-    for (const char32_t c : decode_utf8(text)) {
-      if (options_.clean_text && is_control(c)) continue;
-      if (options_.clean_text && is_white_space(c)) {
-        out += ' ';
+  void clean(TrackedText& text) const {
+    Rewriter out(text);
+    while (!out.done()) {
+      const char32_t c = out.next();
+      if (options_.clean_text && is_control(c)) {
+        out.remove();
+      } else if (options_.clean_text && is_white_space(c)) {
+        out.replace(" ");
       } else if (options_.chinese && is_chinese(c)) {
-        out += ' ';
-        append_utf8(c, out);
-        out += ' ';
+        out.replace(" ");
+        out.insert(c);
+        out.insert(" ");
       } else {
-        append_utf8(c, out);
+        out.keep();
       }
     }
-    return out;
+    out.finish(text);
   }
 
   static bool is_chinese(char32_t c) {
@@ -98,27 +112,63 @@ class BertNormalizer : public Normalizer {
   BertOptions options_;
 };
 
+// The changes of the library's Precompiled, one for each character of the new text: 0 replaces a
+// character, 1 is new, -n also removes the n characters that follow. What is removed at the very
+// beginning is counted nowhere there, so that the origins of what follows are off by as much.
+class Changes {
+ public:
+  void replace(std::string_view from, std::string_view to) {
+    const auto before = static_cast<int64_t>(base::decode_utf8(from).size());
+    const auto letters = base::decode_utf8(to);
+    const auto added = static_cast<int64_t>(letters.size()) - before;
+    for (const char32_t c : letters) changes_.push_back({c, 0});
+    for (int64_t i = 0; i < added; ++i)
+      changes_[changes_.size() - 1 - static_cast<size_t>(i)].by = 1;
+    if (added < 0 && !changes_.empty()) changes_.back().by += added;
+  }
+
+  void apply(TrackedText& text) const {
+    Rewriter out(text);
+    for (const auto& [character, by] : changes_) {
+      if (by > 0 || out.done()) {
+        out.insert(character);
+        continue;
+      }
+      out.replace(character);
+      for (int64_t i = 0; i < -by && !out.done(); ++i) out.remove();
+    }
+    out.finish(text);
+  }
+
+ private:
+  struct Change {
+    char32_t character;
+    int64_t by;
+  };
+  std::vector<Change> changes_;
+};
+
 // As the tokenizers library: a grapheme cluster of fewer than 6 bytes is looked up as a whole, and
 // the shortest entry found replaces all of it; else each character by itself.
 class Precompiled : public Normalizer {
  public:
   explicit Precompiled(Charsmap map) : map_(std::move(map)) {}
 
-  void apply(std::string& text) const override {
-    std::string out;
-    out.reserve(text.size());
-    for (size_t begin = 0; begin < text.size();) {
-      const size_t end = cluster_end(text, begin);
-      const std::string_view cluster = std::string_view(text).substr(begin, end - begin);
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    Changes out;
+    for (size_t begin = 0; begin < text.text.size();) {
+      const size_t end = cluster_end(text.text, begin);
+      const std::string_view cluster = std::string_view(text.text).substr(begin, end - begin);
       const auto whole = cluster.size() < kWholeBytes ? map_.shortest(cluster) : std::nullopt;
       if (whole) {
-        out += whole->replacement;
+        out.replace(cluster, whole->replacement);
       } else {
         by_character(cluster, out);
       }
       begin = end;
     }
-    text = std::move(out);
+    out.apply(text);
   }
 
  private:
@@ -144,7 +194,7 @@ class Precompiled : public Normalizer {
     return at;
   }
 
-  void by_character(std::string_view cluster, std::string& out) const {
+  void by_character(std::string_view cluster, Changes& out) const {
     for (size_t i = 0; i < cluster.size();) {
       size_t width = 1;
       while (i + width < cluster.size() &&
@@ -152,7 +202,7 @@ class Precompiled : public Normalizer {
         ++width;
       const auto part = cluster.substr(i, width);
       const auto found = map_.shortest(part);
-      out += found ? found->replacement : part;
+      out.replace(part, found ? found->replacement : part);
       i += width;
     }
   }
@@ -163,27 +213,41 @@ class Precompiled : public Normalizer {
 // The white space and control rules of the neural machine translation models.
 class Nmt : public Normalizer {
  public:
-  void apply(std::string& text) const override {
-    std::string out;
-    for (const char32_t c : decode_utf8(text)) {
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    Rewriter out(text);
+    while (!out.done()) {
+      const char32_t c = out.next();
       const bool dropped = (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) ||
                            c == 0x7F || c == 0x8F || c == 0x9F;
       const bool space = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 ||
                          (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
                          c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
-      if (!dropped) append_utf8(space ? U' ' : c, out);
+      if (dropped) {
+        out.remove();
+      } else if (space) {
+        out.replace(" ");
+      } else {
+        out.keep();
+      }
     }
-    text = std::move(out);
+    out.finish(text);
   }
 };
 
 class ByteAlphabet : public Normalizer {
  public:
   ByteAlphabet() : alphabet_(byte_alphabet()) {}
-  void apply(std::string& text) const override {
-    std::string out;
-    for (const char c : text) append_utf8(alphabet_[static_cast<uint8_t>(c)], out);
-    text = std::move(out);
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    Rewriter out(text);
+    while (!out.done()) {
+      std::string bytes;
+      base::append_utf8(out.next(), bytes);
+      out.replace(alphabet_[static_cast<uint8_t>(bytes[0])]);
+      for (const char c : bytes.substr(1)) out.insert(alphabet_[static_cast<uint8_t>(c)]);
+    }
+    out.finish(text);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "tokenizer/model.hpp"
 
 #include "tokenizer/component.hpp"
+#include "tokenizer/formats/json_tables.hpp"
 
 namespace preimage::text {
 
@@ -26,17 +27,22 @@ Vocabulary read_vocabulary(const base::JsonNode& node) {
   return out;
 }
 
-std::unique_ptr<const Model> make_model(const base::JsonNode& node) {
+Vocabulary take_vocabulary(const base::JsonNode& model, JsonTables* tables) {
+  return tables == nullptr ? read_vocabulary(model.at("vocab")) : std::move(tables->vocabulary);
+}
+
+std::unique_ptr<const Model> make_model(const base::JsonNode& node, JsonTables* tables) {
   // Files of the first releases have no "type" here.
   if (node.json().is_object() && !node.json().contains("type") && node.json().contains("merges")) {
-    return make_bpe(node);
+    return make_bpe(node, tables);
   }
-  static const ComponentTable<Model> table = {
-      {"BPE", make_bpe},
+  using Node = const base::JsonNode&;
+  const ComponentTable<Model> table = {
+      {"BPE", [&](Node n) { return make_bpe(n, tables); }},
       // One overload of several.
-      {"Unigram", [](const base::JsonNode& n) { return make_unigram(n); }},
-      {"WordLevel", make_word_level},
-      {"WordPiece", make_word_piece},
+      {"Unigram", [](Node n) { return make_unigram(n); }},
+      {"WordLevel", [&](Node n) { return make_word_level(n, tables); }},
+      {"WordPiece", [&](Node n) { return make_word_piece(n, tables); }},
   };
   return make_component(table, node, "model");
 }

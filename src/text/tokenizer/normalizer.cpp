@@ -23,8 +23,28 @@ class UnicodeForm : public Normalizer {
   UnicodeForm(bool compose, bool compatibility)
       : compose_(compose), compatibility_(compatibility) {}
 
-  void apply(std::string& text) const override {
-    if (unchanged(text)) return;
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    if (unchanged(text.text)) return;
+    if (text.tracked) return apply_tracked(text);
+    text.text = normalized(text.text);
+  }
+
+ private:
+  // ASCII never changes; below U+0300 nothing changes under NFC. U+0300 begins with byte 0xCC.
+  bool unchanged(const std::string& text) const {
+    const uint8_t limit = compose_ && !compatibility_ ? 0xCC : 0x80;
+    return std::all_of(text.begin(), text.end(),
+                       [&](char c) { return static_cast<uint8_t>(c) < limit; });
+  }
+  static const utf8proc_uint8_t* bytes(const std::string& text, size_t at) {
+    return reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at);
+  }
+  static utf8proc_ssize_t rest(const std::string& text, size_t at) {
+    return static_cast<utf8proc_ssize_t>(text.size() - at);
+  }
+
+  std::string normalized(const std::string& text) const {
     std::string out;
     size_t begin = 0;
     for (size_t at = 0; at < text.size();) {
@@ -40,21 +60,71 @@ class UnicodeForm : public Normalizer {
       at = end;
     }
     append(text, begin, text.size(), out);
-    text = std::move(out);
+    return out;
   }
 
- private:
-  // ASCII never changes; below U+0300 nothing changes under NFC. U+0300 begins with byte 0xCC.
-  bool unchanged(const std::string& text) const {
-    const uint8_t limit = compose_ && !compatibility_ ? 0xCC : 0x80;
-    return std::all_of(text.begin(), text.end(),
-                       [&](char c) { return static_cast<uint8_t>(c) < limit; });
+  // Stretch by stretch: a character that starts one never mixes with what stands before it.
+  void apply_tracked(TrackedText& text) const {
+    Rewriter out(text);
+    while (!out.done()) {
+      const size_t end = stretch_end(text.text, out.at());
+      if (by_character(text.text, end, out)) continue;
+      const auto before = base::decode_utf8(text.text.substr(out.at(), end - out.at()));
+      const auto after = base::decode_utf8(normalized(text.text.substr(out.at(), end - out.at())));
+      const size_t common = std::min(before.size(), after.size());
+      for (size_t i = 0; i < common; ++i) {
+        out.replace(after[i]);
+        if (i > 0) continue;
+        for (size_t k = after.size(); k < before.size(); ++k) out.remove();
+      }
+      for (size_t i = common; i < after.size(); ++i) out.insert(after[i]);
+      out.skip_to(end);
+    }
+    out.finish(text);
   }
-  static const utf8proc_uint8_t* bytes(const std::string& text, size_t at) {
-    return reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at);
+
+  // Where each character of the stretch becomes its own, whatever stands beside it: the first of
+  // them takes its place, more are new. False, and nothing done, elsewhere.
+  bool by_character(const std::string& text, size_t end, Rewriter& out) const {
+    std::vector<std::u32string> parts;
+    std::string joined;
+    for (size_t at = out.at(); at < end;) {
+      utf8proc_int32_t c = 0;
+      const auto size = static_cast<size_t>(utf8proc_iterate(bytes(text, at), rest(text, at), &c));
+      const std::string one = normalized(text.substr(at, size));
+      joined += one;
+      const auto letters = base::decode_utf8(one);
+      parts.emplace_back(letters.begin(), letters.end());
+      at += size;
+    }
+    if (joined != normalized(text.substr(out.at(), end - out.at()))) return false;
+    for (const auto& part : parts) {
+      if (part.empty()) {
+        out.remove();
+        continue;
+      }
+      out.replace(part[0]);
+      for (size_t i = 1; i < part.size(); ++i) out.insert(part[i]);
+    }
+    return true;
   }
-  static utf8proc_ssize_t rest(const std::string& text, size_t at) {
-    return static_cast<utf8proc_ssize_t>(text.size() - at);
+
+  // Behind the starter at `begin` and what composes or reorders with it.
+  size_t stretch_end(const std::string& text, size_t begin) const {
+    utf8proc_int32_t c = 0;
+    size_t at =
+        begin + static_cast<size_t>(utf8proc_iterate(bytes(text, begin), rest(text, begin), &c));
+    while (at < text.size()) {
+      const auto size = static_cast<size_t>(utf8proc_iterate(bytes(text, at), rest(text, at), &c));
+      const bool starter = utf8proc_get_property(c)->combining_class == 0;
+      if (starter &&
+          normalized(text.substr(begin, at + size - begin)) ==
+              normalized(text.substr(begin, at - begin)) + normalized(text.substr(at, size))) {
+        return at;
+      }
+      at += size;
+    }
+    return at;
   }
 
   void append(const std::string& text, size_t begin, size_t end, std::string& out) const {
@@ -74,14 +144,22 @@ class UnicodeForm : public Normalizer {
 
 class Lowercase : public Normalizer {
  public:
-  void apply(std::string& text) const override { lowercase(text); }
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override { lowercase(text); }
 };
 
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string head) : head_(std::move(head)) {}
-  void apply(std::string& text) const override {
-    if (!text.empty()) text.insert(0, head_);
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    if (text.text.empty() || head_.empty()) return;
+    Rewriter out(text);
+    const char32_t first = out.next();
+    out.replace(head_);
+    out.insert(first);
+    out.keep_to(text.text.size());
+    out.finish(text);
   }
 
  private:
@@ -92,18 +170,20 @@ class Replace : public Normalizer {
  public:
   Replace(Regex pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  void apply(std::string& text) const override {
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
     Regex::Scratch scratch(pattern_);
     std::vector<Span> matches;
-    pattern_.find_all(text, scratch, matches);
-    std::string out;
-    size_t from = 0;
+    pattern_.find_all(text.text, scratch, matches);
+    if (matches.empty()) return;
+    Rewriter out(text);
     for (const auto& match : matches) {
-      out.append(text, from, match.begin - from).append(content_);
-      from = match.end;
+      out.keep_to(match.begin);
+      out.skip_to(match.end);
+      out.insert(content_);
     }
-    out.append(text, from);
-    text = std::move(out);
+    out.keep_to(text.text.size());
+    out.finish(text);
   }
 
  private:
@@ -115,7 +195,8 @@ class NormalizerSequence : public Normalizer {
  public:
   explicit NormalizerSequence(std::vector<std::unique_ptr<const Normalizer>> stages)
       : stages_(std::move(stages)) {}
-  void apply(std::string& text) const override {
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
     for (const auto& stage : stages_) stage->apply(text);
   }
 
@@ -134,20 +215,21 @@ Made make_sequence(const base::JsonNode& node) {
 
 }  // namespace
 
-void lowercase(std::string& text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char32_t c : base::decode_utf8(text)) {
-    if (c == 0x130) {
-      out += "i\xCC\x87";  // the only character with a longer lower case
+void lowercase(TrackedText& text) {
+  Rewriter out(text);
+  while (!out.done()) {
+    const char32_t c = out.next();
+    if (c == 0x130) {  // the only character with a longer lower case
+      out.replace("i");
+      out.insert("\xCC\x87");
     } else {
-      base::append_utf8(lower_case(c), out);
+      out.replace(lower_case(c));
     }
   }
-  text = std::move(out);
+  out.finish(text);
 }
 
-void decompose(std::string& text) {
+void decompose(TrackedText& text) {
   UnicodeForm(false, false).apply(text);
 }
 

@@ -1,5 +1,6 @@
 #include "tokenizer/pre_tokenizer.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "preimage/base/utf8.hpp"
@@ -58,6 +59,7 @@ class ByteLevel : public PreTokenizer {
     if (add_prefix_space_) prefix(pieces);
     if (split_) split_->apply(pieces);
     std::string out;
+    std::vector<Span> origin;
     out.reserve(pieces.text.size() * 5 / 4);
     for (auto& span : pieces.spans) {
       const size_t begin = out.size();
@@ -68,23 +70,33 @@ class ByteLevel : public PreTokenizer {
         } else {
           out += letters_[byte];
         }
+        if (pieces.tracked) origin.resize(out.size(), pieces.origin[i]);
       }
       span = {begin, out.size()};
     }
     pieces.text = std::move(out);
+    pieces.origin = std::move(origin);
   }
 
  private:
   static void prefix(Pieces& pieces) {
-    std::string out;
+    Rewriter out(pieces);
+    size_t shift = 0;
     for (auto& span : pieces.spans) {
-      const auto piece = pieces.view(span);
-      const size_t begin = out.size();
-      if (!piece.empty() && piece[0] != ' ') out += ' ';
-      out += piece;
-      span = {begin, out.size()};
+      out.keep_to(span.begin);
+      const bool added = span.begin < span.end && pieces.text[span.begin] != ' ';
+      const size_t begin = span.begin + shift;
+      if (added) {
+        // As the library: the space takes the place of the first letter, which comes in anew.
+        const char32_t first = out.next();
+        out.replace(" ");
+        out.insert(first);
+        ++shift;
+      }
+      out.keep_to(span.end);
+      span = {begin, span.end + shift};
     }
-    pieces.text = std::move(out);
+    out.finish(pieces);
   }
   bool add_prefix_space_;
   std::unique_ptr<const PreTokenizer> split_;
@@ -98,6 +110,11 @@ class PreTokenizerSequence : public PreTokenizer {
   void apply(Pieces& pieces) const override {
     for (const auto& stage : stages_) stage->apply(pieces);
   }
+  bool asks_for_origin() const override {
+    return std::any_of(stages_.begin(), stages_.end(),
+                       [](const auto& stage) { return stage->asks_for_origin(); });
+  }
+  bool rewrites() const override { return true; }
 
  private:
   std::vector<std::unique_ptr<const PreTokenizer>> stages_;

@@ -16,6 +16,10 @@ class PreTokenizer {
   virtual ~PreTokenizer() = default;
   // Cuts each piece further; pieces never merge again.
   virtual void apply(Pieces& pieces) const = 0;
+  // Whether it asks where in the input a piece began, and whether stages before it in the same
+  // pre-tokenizer may have moved that.
+  virtual bool asks_for_origin() const { return false; }
+  virtual bool rewrites() const { return false; }
 };
 
 // A new kind is one class and one line in the list of pre_tokenizer.cpp.

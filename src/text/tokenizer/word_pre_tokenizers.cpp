@@ -79,26 +79,31 @@ class Metaspace : public PreTokenizer {
 
   void apply(Pieces& pieces) const override {
     std::string out;
+    std::vector<Span> origin;
     for (auto& span : pieces.spans) {
       const auto piece = pieces.view(span);
-      const bool opens = pieces.starts_input && span.begin == 0;
+      const bool opens = pieces.opens(span);
       const size_t begin = out.size();
       const bool there = piece.starts_with(' ') || piece.starts_with(replacement_);
       if (!there && (prepend_ == Prepend::always || (prepend_ == Prepend::first && opens))) {
         out += replacement_;
+        if (pieces.tracked && !piece.empty()) origin.resize(out.size(), pieces.origin[span.begin]);
       }
-      for (const char c : piece) {
-        if (c == ' ') {
+      for (size_t i = span.begin; i < span.end; ++i) {
+        if (pieces.text[i] == ' ') {
           out += replacement_;
         } else {
-          out += c;
+          out += pieces.text[i];
         }
+        if (pieces.tracked) origin.resize(out.size(), pieces.origin[i]);
       }
       span = {begin, out.size()};
     }
     pieces.text = std::move(out);
+    pieces.origin = std::move(origin);
     if (split_) split_->apply(pieces);
   }
+  bool asks_for_origin() const override { return prepend_ == Prepend::first; }
 
  private:
   std::string replacement_;

@@ -162,7 +162,6 @@ TEST(TokenizerErrors, NamePlaceFoundAndSupported) {
               HasSubstr("model.merges[3]: token \"zz\""));
   EXPECT_THAT(refusal("/model/merges/3", "a b c"), HasSubstr("exactly one space"));
   EXPECT_THAT(refusal("/model/dropout", 0.1), HasSubstr("model.dropout"));
-  EXPECT_THAT(refusal("/model/unk_token", "<none>"), HasSubstr("not in the vocabulary"));
   EXPECT_THAT(refusal("/added_tokens/0/id", 3),
               AllOf(HasSubstr("added_tokens[0].id"), HasSubstr("expected 600")));
   EXPECT_THAT(refusal("/added_tokens/1/content", "<|endoftext|>"), HasSubstr("added twice"));
@@ -175,6 +174,19 @@ TEST(TokenizerErrors, NamePlaceFoundAndSupported) {
   EXPECT_THAT(refusal(pattern, "[a[b]]"), HasSubstr("a set inside a set"));
   EXPECT_THAT(refusal(pattern, "(a)\\1"), HasSubstr("the escape \"\\1\""));
   EXPECT_THAT(refusal(pattern, "\\p{Klingon}"), HasSubstr("the property \"Klingon\""));
+}
+
+TEST(TokenizerErrors, UnknownCharacterWithoutAToken) {
+  Json document = base::read_json(kFixtures + "suffix_unk.tokenizer.json");
+  document["model"]["unk_token"] = "<none>";
+  const Tokenizer tokenizer = parse_tokenizer(document.dump(), "t.json");
+  EXPECT_FALSE(tokenizer.encode("the").empty());
+  try {
+    tokenizer.encode("\xE2\x98\x83");
+    FAIL();
+  } catch (const base::Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("the unk_token \"<none>\" of the tokenizer"));
+  }
 }
 
 TEST(TokenizerErrors, HostilePatternHitsTheLimit) {

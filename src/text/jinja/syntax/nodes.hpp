@@ -103,7 +103,7 @@ struct Statement {
     call_block,    // expression: the call; macro: the caller
     filter_block,  // expression: the filters
     with,          // targets, values
-    scope,         // body in a scope of its own: {% generation %}
+    generation,    // body: what the model says
     leave,         // break
     next           // continue
   };

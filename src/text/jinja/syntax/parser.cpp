@@ -83,7 +83,7 @@ class Parser : private ExpressionParser {
     if (tag == "with") return with(line);
     if (tag == "print") return print(line);
     if (tag == "generation") {
-      auto out = make(Kind::scope, line);
+      auto out = make(Kind::generation, line);
       body(out->body, {"endgeneration"});
       return out;
     }
@@ -226,7 +226,7 @@ class Parser : private ExpressionParser {
   }
 
   StatementPtr print(int line) {
-    auto out = make(Kind::scope, line);
+    auto out = make(Kind::generation, line);
     while (current().type != TokenType::block_end) {
       if (!out->body.empty()) expect_op(",");
       auto output = make(Kind::output, line);

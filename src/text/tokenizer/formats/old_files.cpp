@@ -1,6 +1,5 @@
 // Tokenizers of checkpoints that have no tokenizer.json.
-#include <charconv>
-#include <map>
+#include <algorithm>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
@@ -26,90 +25,23 @@ constexpr const char* kO200k =
 constexpr const char* kKimi =
     R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-Json read_if_there(const fs::path& path) {
-  base::JsonLimits limits;
-  limits.max_bytes = kTokenizerConfigBytes;
-  return fs::exists(path) ? base::read_json(path, limits) : Json::object();
-}
-
 struct Source {
   fs::path folder;
-  Json config;  // tokenizer_config.json, or {}
-  std::string place() const { return (folder / "tokenizer_config.json").string(); }
-  base::JsonNode node() const { return {config, place()}; }
-  // What names the family: the class of the tokenizer and the module it comes from.
-  std::string family() const {
-    std::string out = config.value("tokenizer_class", "");
-    if (config.contains("auto_map")) out += config["auto_map"].dump();
-    return out;
-  }
+  const TokenizerConfig& config;
 };
 
-// "added_tokens_decoder": {"id": {content, flags}}, else added_tokens.json: {content: id}.
-std::vector<AddedToken> listed_tokens(const Source& source) {
-  std::map<uint32_t, AddedToken> out;
-  if (const auto list = source.node().find("added_tokens_decoder")) {
-    if (!list->json().is_object()) list->wrong_type("an object from id to token");
-    for (const auto& [key, value] : list->json().items()) {
-      uint32_t id = 0;
-      const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-      if (error != std::errc() || end != key.data() + key.size() || id > kMaxTokenId) {
-        list->fail("\"" + key + "\" is no token id");
-      }
-      AddedToken token = read_added_token(list->at(key));
-      token.id = id;
-      out.emplace(id, std::move(token));
-    }
-  } else {
-    const auto path = source.folder / "added_tokens.json";
-    const Json document = read_if_there(path);
-    const base::JsonNode added(document, path.string());
-    for (const auto& [content, value] : document.items()) {
-      AddedToken token;
-      token.content = content;
-      token.id = static_cast<uint32_t>(added.at(content).integer(0, kMaxTokenId));
-      token.normalized = false;
-      out.emplace(token.id, std::move(token));
-    }
-  }
-  std::vector<AddedToken> tokens;
-  for (auto& [id, token] : out) tokens.push_back(std::move(token));
-  return tokens;
+// The listed tokens keep the ids that they are listed with: those files count on them.
+void put_listed(Parts& parts, const TokenizerConfig& config) {
+  parts.added = std::make_unique<AddedVocabulary>(parts.model->vocabulary());
+  for (const auto& one : config.listed) parts.added->put(one.id, one.token);
 }
 
-// The special tokens by name ("eos_token"), from both configuration files.
-std::map<std::string, std::string> named_tokens(const Source& source) {
-  std::map<std::string, std::string> out;
-  const Json map = read_if_there(source.folder / "special_tokens_map.json");
-  for (const Json* document : {&source.config, &map}) {
-    for (const auto& [name, value] : document->items()) {
-      if (!name.ends_with("_token")) continue;
-      if (value.is_string()) out.emplace(name, value);
-      if (value.is_object() && value.contains("content") && value["content"].is_string()) {
-        out.emplace(name, value["content"]);
-      }
-    }
-  }
-  return out;
-}
-
-// Adds special tokens that a configuration names and no list has.
-void add_named(std::vector<AddedToken>& tokens, const Parts& parts, const Source& source) {
-  for (const auto& [name, content] : named_tokens(source)) {
-    const auto known = [&, &content = content](const AddedToken& token) {
-      return token.content == content;
-    };
-    const auto it = parts.model->vocabulary().find(content);
-    if (it == parts.model->vocabulary().end() || std::any_of(tokens.begin(), tokens.end(), known)) {
-      continue;
-    }
-    AddedToken token;
-    token.id = it->second;
-    token.content = content;
-    token.special = true;
-    token.normalized = false;
-    tokens.push_back(std::move(token));
-  }
+AddedToken special_token(std::string content) {
+  AddedToken token;
+  token.content = std::move(content);
+  token.special = true;
+  token.normalized = false;
+  return token;
 }
 
 // [before] A [after], by the texts of the tokens; those that are no tokens are left out.
@@ -131,18 +63,19 @@ void frame(Parts& parts, const std::vector<std::string>& before,
 }
 
 // T5 and Llama put tokens round a text that their files do not mention.
-void frame_by_class(Parts& parts, const Source& source) {
-  const auto names = named_tokens(source);
-  const auto token = [&](const char* name, const char* otherwise) {
-    const auto it = names.find(name);
-    return it == names.end() ? std::string(otherwise) : it->second;
+void frame_by_class(Parts& parts, const TokenizerConfig& config) {
+  const auto content = [&](const char* name, const char* otherwise) {
+    const auto* token = config.find(name);
+    return token == nullptr ? std::string(otherwise) : token->content;
   };
-  const auto family = source.family();
+  const auto& family = config.family;
   const bool t5 = family.find("T5") != family.npos;
   const bool llama = family.find("Llama") != family.npos || family.find("Gemma") != family.npos;
   std::vector<std::string> before, after;
-  if (source.node().boolean_or("add_bos_token", llama)) before.push_back(token("bos_token", "<s>"));
-  if (source.node().boolean_or("add_eos_token", t5)) after.push_back(token("eos_token", "</s>"));
+  if (config.node().boolean_or("add_bos_token", llama)) {
+    before.push_back(content("bos_token", "<s>"));
+  }
+  if (config.node().boolean_or("add_eos_token", t5)) after.push_back(content("eos_token", "</s>"));
   if (!before.empty() || !after.empty()) frame(parts, before, after);
 }
 
@@ -150,22 +83,14 @@ std::unique_ptr<Parts> from_sentencepiece(const Source& source, const fs::path& 
   const auto bytes = base::read_file(path, kTokenizerBytes);
   auto parts = sentencepiece_parts(bytes, path.string());
   parts->sha256 = base::sha256_hex(bytes);
-  auto tokens = listed_tokens(source);
-  if (tokens.empty() && source.family().find("T5") != std::string::npos) {
+  put_listed(*parts, source.config);
+  if (source.config.listed.empty() && source.config.family.find("T5") != std::string::npos) {
     // The sentinels of T5, highest first, behind the pieces.
-    auto id = static_cast<uint32_t>(parts->model->vocabulary().size());
     for (int i = 99; i >= 0; --i) {
-      AddedToken token;
-      token.id = id++;
-      token.content = base::str("<extra_id_", i, ">");
-      token.special = true;
-      token.normalized = false;
-      tokens.push_back(std::move(token));
+      parts->added->add(special_token(base::str("<extra_id_", i, ">")));
     }
   }
-  add_named(tokens, *parts, source);
-  add_tokens(*parts, std::move(tokens), path.string());
-  frame_by_class(*parts, source);
+  frame_by_class(*parts, source.config);
   return parts;
 }
 
@@ -190,7 +115,7 @@ std::unique_ptr<Parts> from_tiktoken(const Source& source, const fs::path& path)
       {"p50k", kGpt2},
       {"gpt2", kGpt2},
   };
-  const auto name = path.filename().string() + " " + source.family();
+  const auto name = path.filename().string() + " " + source.config.family;
   const TiktokenForm* form = nullptr;
   for (const auto& known : kForms) {
     if (form == nullptr && name.find(known.name) != name.npos) form = &known;
@@ -204,18 +129,15 @@ std::unique_ptr<Parts> from_tiktoken(const Source& source, const fs::path& path)
   const auto lines = base::read_file(path, kTokenizerBytes);
   auto parts = tiktoken_parts(lines, form->pattern, form->nfc, path.string());
   parts->sha256 = base::sha256_hex(lines);
-  auto tokens = listed_tokens(source);
+  put_listed(*parts, source.config);
+  for (const auto& one : source.config.listed) {
+    parts->added->put(one.id, special_token(one.token.content));
+  }
   const auto first = static_cast<uint32_t>(parts->model->vocabulary().size());
   for (uint32_t id = first; id < first + form->reserved; ++id) {
-    const auto listed = [&](const AddedToken& token) { return token.id == id; };
-    if (std::any_of(tokens.begin(), tokens.end(), listed)) continue;
-    AddedToken token;
-    token.id = id;
-    token.content = base::str("<|reserved_token_", id, "|>");
-    tokens.push_back(std::move(token));
+    if (parts->added->tokens().contains(id)) continue;
+    parts->added->put(id, special_token(base::str("<|reserved_token_", id, "|>")));
   }
-  for (auto& token : tokens) token.special = true, token.normalized = false;
-  add_tokens(*parts, std::move(tokens), path.string());
   return parts;
 }
 
@@ -242,9 +164,9 @@ std::unique_ptr<Parts> from_vocab_txt(const Source& source, const fs::path& path
     vocabulary[token] = id;
     begin = end + 1;
   }
-  const auto config = source.node();
+  const auto config = source.config.node();
   const Json lower = config.boolean_or("do_lower_case", true);
-  const Json accents = config.find("strip_accents") ? source.config["strip_accents"] : Json();
+  const Json accents = config.find("strip_accents") ? source.config.json["strip_accents"] : Json();
   const Json document = {
       {"version", "1.0"},
       {"added_tokens", special_list(vocabulary, {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"})},
@@ -278,11 +200,12 @@ std::unique_ptr<Parts> from_vocab_json(const Source& source, const fs::path& pat
     if (stop > begin) merges.push_back(text.substr(begin, stop - begin));
     begin = end + 1;
   }
-  const auto family = source.family();
+  const auto& family = source.config.family;
   const bool qwen = family.find("Qwen2") != family.npos;
-  const Json bytes = {{"type", "ByteLevel"},
-                      {"add_prefix_space", source.node().boolean_or("add_prefix_space", false)},
-                      {"use_regex", !qwen}};
+  const Json bytes = {
+      {"type", "ByteLevel"},
+      {"add_prefix_space", source.config.node().boolean_or("add_prefix_space", false)},
+      {"use_regex", !qwen}};
   Json cut = bytes;
   if (qwen) {
     const Json split = {
@@ -297,9 +220,7 @@ std::unique_ptr<Parts> from_vocab_json(const Source& source, const fs::path& pat
       {"model", {{"type", "BPE"}, {"vocab", base::read_json(path, limits)}, {"merges", merges}}}};
   auto parts = json_parts(document, path.string());
   parts->sha256 = base::sha256_hex(document.dump());
-  auto tokens = listed_tokens(source);
-  add_named(tokens, *parts, source);
-  add_tokens(*parts, std::move(tokens), path.string());
+  put_listed(*parts, source.config);
   return parts;
 }
 
@@ -335,8 +256,8 @@ bool has_tokenizer(const fs::path& folder) {
   return fs::is_directory(folder) && rank_files(folder).size() == 1;
 }
 
-std::unique_ptr<Parts> parts_from_old_files(const fs::path& folder) {
-  const Source source{folder, read_if_there(folder / "tokenizer_config.json")};
+std::unique_ptr<Parts> parts_from_old_files(const fs::path& folder, const TokenizerConfig& config) {
+  const Source source{folder, config};
   for (const char* name : kModelNames) {
     const auto path = folder / name;
     if (!fs::exists(path)) continue;

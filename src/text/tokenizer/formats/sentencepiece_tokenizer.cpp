@@ -36,37 +36,63 @@ class SentencePieceNormalizer : public Normalizer {
     }
   }
 
-  void apply(std::string& text) const override {
-    std::string_view rest = text;
-    while (squeeze_ && !rest.empty()) {
-      const auto [normal, length] = prefix(rest);
+  using Normalizer::apply;
+  void apply(TrackedText& text) const override {
+    size_t at = 0;
+    while (squeeze_ && at < text.text.size()) {
+      const auto [normal, length] = prefix(std::string_view(text.text).substr(at));
       if (normal != " ") break;
-      rest.remove_prefix(length);
+      at += length;
     }
-    std::string out;
-    if (!rest.empty()) normalize(rest, out);
-    text = std::move(out);
+    Output out(text);
+    if (at < text.text.size()) normalize(at, out);
+    out.finish(text);
   }
 
  private:
-  void normalize(std::string_view rest, std::string& out) const {
-    if (dummy_prefix_ && !suffix_) out += space_;
+  // The new text with its origins.
+  class Output {
+   public:
+    explicit Output(const TrackedText& source) : source_(source) {}
+    // `text` instead of the bytes [begin, begin + length) of the source.
+    void put(std::string_view text, size_t begin, size_t length) {
+      out_.text += text;
+      if (!source_.tracked) return;
+      const Span from = length > 0 ? source_.original({begin, begin + length})
+                                   : Span{source_.start, source_.start};
+      out_.origin.resize(out_.text.size(), from);
+    }
+    std::string_view source() const { return source_.text; }
+    bool ends_with(const std::string& text) const { return out_.text.ends_with(text); }
+    void drop(size_t bytes) {
+      out_.text.resize(out_.text.size() - bytes);
+      if (source_.tracked) out_.origin.resize(out_.text.size());
+    }
+    void finish(TrackedText& text) {
+      text.text = std::move(out_.text);
+      text.origin = std::move(out_.origin);
+    }
+
+   private:
+    const TrackedText& source_;
+    TrackedText out_;
+  };
+
+  void normalize(size_t at, Output& out) const {
+    const std::string_view whole = out.source();
+    if (dummy_prefix_ && !suffix_) out.put(space_, at, 0);
     bool after_space = squeeze_;
-    while (!rest.empty()) {
-      auto [normal, length] = prefix(rest);
+    while (at < whole.size()) {
+      auto [normal, length] = prefix(whole.substr(at));
       while (after_space && normal.starts_with(' ')) normal.remove_prefix(1);
-      for (const char c : normal) {
-        if (c == ' ') {
-          out += space_;
-        } else {
-          out += c;
-        }
+      for (size_t i = 0; i < normal.size(); ++i) {
+        out.put(normal[i] == ' ' ? std::string_view(space_) : normal.substr(i, 1), at, length);
       }
       if (!normal.empty()) after_space = squeeze_ && normal.ends_with(' ');
-      rest.remove_prefix(length);
+      at += length;
     }
-    while (squeeze_ && out.ends_with(space_)) out.resize(out.size() - space_.size());
-    if (dummy_prefix_ && suffix_) out += space_;
+    while (squeeze_ && out.ends_with(space_)) out.drop(space_.size());
+    if (dummy_prefix_ && suffix_) out.put(space_, at, 0);
   }
 
   // What the beginning of `text` becomes, and its length there.
@@ -160,8 +186,10 @@ std::unique_ptr<const Model> unigram_model(const SentencePieceModel& model,
   for (const auto& piece : model.pieces) {
     UnigramPiece out{piece.text, piece.score, false, piece.type == Type::normal};
     if (piece.type == Type::user_defined) {
-      // Better than any other way to write the same bytes.
-      out.score = static_cast<double>(static_cast<float>(piece.text.size()) * best) - 0.1;
+      // Hardly worse than the best piece for each of its characters: better than nearly any other
+      // way to write them.
+      const auto length = static_cast<float>(base::decode_utf8(piece.text).size());
+      out.score = static_cast<double>(length * best) - 0.1;
     }
     out.usable = piece.type == Type::normal || piece.type == Type::user_defined;
     pieces.push_back(std::move(out));
@@ -180,11 +208,23 @@ std::unique_ptr<const Model> bpe_model(const SentencePieceModel& model) {
   for (auto& [score, rank] : places) rank = place++;
   Vocabulary vocabulary;
   std::vector<uint32_t> ranks;
-  for (const auto& piece : model.pieces) {
-    vocabulary.insert_or_assign(piece.text, static_cast<uint32_t>(ranks.size()));
-    ranks.push_back(piece.type == Type::normal ? places[piece.score] : UINT32_MAX);
-  }
   BpeOptions options;
+  const auto frozen = std::make_shared<ByteTrie>();
+  bool any_frozen = false, any_unused = false;
+  for (const auto& piece : model.pieces) {
+    const auto id = static_cast<uint32_t>(ranks.size());
+    const bool made = piece.type == Type::normal || piece.type == Type::unused;
+    vocabulary.insert_or_assign(piece.text, id);
+    ranks.push_back(made ? places[piece.score] : UINT32_MAX);
+    options.unused.push_back(piece.type == Type::unused);
+    options.texts.push_back(piece.text);
+    any_unused = any_unused || piece.type == Type::unused;
+    if (piece.type != Type::user_defined) continue;
+    frozen->insert(piece.text, id);
+    any_frozen = true;
+  }
+  if (any_frozen) options.frozen = frozen;
+  if (!any_unused) options.unused.clear(), options.texts.clear();
   options.unk = unknown_piece(model);
   options.fuse_unk = true;
   options.byte_fallback = model.byte_fallback;

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "tokenizer/formats/json_tables.hpp"
+#include "tokenizer/formats/tokenizer_config.hpp"
 #include "tokenizer/tokenizer_parts.hpp"
 
 namespace preimage::text {
@@ -20,14 +22,23 @@ std::unique_ptr<Tokenizer::Parts> sentencepiece_parts(std::string_view bytes,
 std::unique_ptr<Tokenizer::Parts> tiktoken_parts(std::string_view lines, const std::string& pattern,
                                                  bool nfc, const std::string& place);
 
-// Adds the tokens that are cut out of the text, and the tables from ids to texts.
-void add_tokens(Tokenizer::Parts& parts, std::vector<AddedToken> tokens, const std::string& place);
+// Stages and added tokens of a whole tokenizer.json. `tables`: what was cut out of the document.
+std::unique_ptr<Tokenizer::Parts> json_parts(const base::Json& document, const std::string& place,
+                                             JsonTables* tables = nullptr);
 
-// From a whole tokenizer.json.
-std::unique_ptr<Tokenizer::Parts> json_parts(const base::Json& document, const std::string& place);
+// From tokenizer.model, spiece.model, *.tiktoken, vocab.txt, or vocab.json and merges.txt.
+// ExitCode::bad_data where the folder has none of them.
+std::unique_ptr<Tokenizer::Parts> parts_from_old_files(const std::filesystem::path& folder,
+                                                       const TokenizerConfig& config);
 
-// From tokenizer.model, spiece.model, *.tiktoken, vocab.txt, or vocab.json and merges.txt, with
-// what tokenizer_config.json says. ExitCode::bad_data where the folder has none of them.
-std::unique_ptr<Tokenizer::Parts> parts_from_old_files(const std::filesystem::path& folder);
+// Sets in a tokenizer.json what its class takes from tokenizer_config.json alone, present or not.
+void apply_class(const std::filesystem::path& folder, const TokenizerConfig& config,
+                 base::Json& document, std::vector<std::string>& warnings);
+
+// Adds the tokens that the configuration lists or names, and takes its settings.
+void apply_config(Tokenizer::Parts& parts, const TokenizerConfig& config);
+
+// Makes the matchers of the added tokens, and the tables from ids to texts: the last step.
+void index_tokens(Tokenizer::Parts& parts);
 
 }  // namespace preimage::text

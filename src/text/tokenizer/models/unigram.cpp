@@ -37,10 +37,20 @@ class Unigram : public Model {
   }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
+  bool shows_unknown() const override { return true; }
 
-  void tokenize(const Pieces& pieces, std::vector<int64_t>& ids) const override {
+  void tokenize(const Pieces& pieces, std::vector<int64_t>& ids,
+                std::vector<Span>* places) const override {
     std::vector<Node> nodes;
-    for (const auto& span : pieces.spans) one_word(pieces.view(span), nodes, ids);
+    for (const auto& span : pieces.spans) {
+      for (const auto& stretch : one_word(pieces.view(span), nodes)) {
+        const size_t before = ids.size();
+        const Span where{span.begin + stretch.begin, span.begin + stretch.end};
+        push(pieces.view(where), ids);
+        // The byte pieces of an unknown stretch all stand for the whole of it.
+        if (places != nullptr) places->insert(places->end(), ids.size() - before, where);
+      }
+    }
   }
 
  private:
@@ -55,7 +65,7 @@ class Unigram : public Model {
     bool unknown;
   };
 
-  void one_word(std::string_view word, std::vector<Node>& nodes, std::vector<int64_t>& ids) const {
+  std::vector<Stretch> one_word(std::string_view word, std::vector<Node>& nodes) const {
     if (word.size() >= kNoStart) throw base::data_error(place_ + ": a text of more than 4 GB");
     nodes.assign(word.size() + 1, Node{});
     search(word, nodes);
@@ -69,9 +79,8 @@ class Unigram : public Model {
         stretches.push_back({node.start, end, unknown});
       }
     }
-    for (auto it = stretches.rbegin(); it != stretches.rend(); ++it) {
-      push(word.substr(it->begin, it->end - it->begin), ids);
-    }
+    std::reverse(stretches.begin(), stretches.end());
+    return stretches;
   }
 
   // Viterbi. A later path replaces the best one only when it is strictly better.

@@ -28,19 +28,28 @@ class WordPiece : public Model {
   }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
 
-  void tokenize(const Pieces& pieces, std::vector<int64_t>& ids) const override {
+  void tokenize(const Pieces& pieces, std::vector<int64_t>& ids,
+                std::vector<Span>* places) const override {
     std::string candidate;
+    std::vector<Span> parts;
     for (const auto& span : pieces.spans) {
       const size_t before = ids.size();
-      if (one_word(pieces.view(span), candidate, ids)) continue;
-      ids.resize(before);
-      if (!options_.unk) throw base::data_error(options_.place + ": the unk_token is no token");
-      ids.push_back(*options_.unk);
+      parts.clear();
+      if (!one_word(pieces.view(span), candidate, ids, parts)) {
+        ids.resize(before);
+        if (!options_.unk) throw base::data_error(options_.place + ": the unk_token is no token");
+        ids.push_back(*options_.unk);
+        parts.assign(1, {0, span.end - span.begin});
+      }
+      if (places == nullptr) continue;
+      for (const auto& part : parts)
+        places->push_back({span.begin + part.begin, span.begin + part.end});
     }
   }
 
  private:
-  bool one_word(std::string_view word, std::string& candidate, std::vector<int64_t>& ids) const {
+  bool one_word(std::string_view word, std::string& candidate, std::vector<int64_t>& ids,
+                std::vector<Span>& parts) const {
     const auto characters =
         std::count_if(word.begin(), word.end(), [](char c) { return !is_continuation(c); });
     if (characters > options_.max_characters) return false;
@@ -50,6 +59,7 @@ class WordPiece : public Model {
       const auto found = longest(word, start, end, candidate);
       if (!found) return false;
       ids.push_back(*found);
+      parts.push_back({start, end});
       start = end;
     }
     return true;
@@ -81,7 +91,9 @@ class WordLevel : public Model {
   WordLevel(Vocabulary vocabulary, std::optional<uint32_t> unk, std::string place)
       : vocabulary_(std::move(vocabulary)), unk_(unk), place_(std::move(place)) {}
   const Vocabulary& vocabulary() const override { return vocabulary_; }
-  void tokenize(const Pieces& pieces, std::vector<int64_t>& ids) const override {
+  void tokenize(const Pieces& pieces, std::vector<int64_t>& ids,
+                std::vector<Span>* places) const override {
+    if (places != nullptr) places->insert(places->end(), pieces.spans.begin(), pieces.spans.end());
     for (const auto& span : pieces.spans) {
       const auto it = vocabulary_.find(pieces.view(span));
       if (it == vocabulary_.end() && !unk_) {
@@ -105,8 +117,8 @@ std::optional<uint32_t> find_unk(const base::JsonNode& node, const Vocabulary& v
 
 }  // namespace
 
-std::unique_ptr<const Model> make_word_piece(const base::JsonNode& node) {
-  Vocabulary vocabulary = read_vocabulary(node.at("vocab"));
+std::unique_ptr<const Model> make_word_piece(const base::JsonNode& node, JsonTables* tables) {
+  Vocabulary vocabulary = take_vocabulary(node, tables);
   WordPieceOptions options;
   options.unk = find_unk(node, vocabulary);
   options.prefix = node.string_or("continuing_subword_prefix", "##");
@@ -117,8 +129,8 @@ std::unique_ptr<const Model> make_word_piece(const base::JsonNode& node) {
   return std::make_unique<WordPiece>(std::move(vocabulary), std::move(options));
 }
 
-std::unique_ptr<const Model> make_word_level(const base::JsonNode& node) {
-  Vocabulary vocabulary = read_vocabulary(node.at("vocab"));
+std::unique_ptr<const Model> make_word_level(const base::JsonNode& node, JsonTables* tables) {
+  Vocabulary vocabulary = take_vocabulary(node, tables);
   const auto unk = find_unk(node, vocabulary);
   return std::make_unique<WordLevel>(std::move(vocabulary), unk, node.place());
 }

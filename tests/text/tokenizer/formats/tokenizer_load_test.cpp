@@ -44,9 +44,15 @@ TEST_F(Folder, NamesComeFromTheConfigs) {
 }
 
 TEST_F(Folder, RefusalsNameTheFile) {
-  write("tokenizer_config.json", R"({"eos_token":"<nobody>"})");
+  write("tokenizer_config.json", R"({"eos_token":5})");
   EXPECT_THAT(refusal(), testing::AllOf(HasSubstr("tokenizer_config.json: eos_token"),
-                                        HasSubstr("\"<nobody>\" is not a token")));
+                                        HasSubstr("found the number 5")));
+  write("tokenizer_config.json", R"({"truncation_side":"middle"})");
+  EXPECT_THAT(refusal(), HasSubstr("truncation_side: found the string \"middle\""));
+  write("tokenizer_config.json", R"({"fast_tokenizer_files":["tokenizer.4.0.json"]})");
+  EXPECT_THAT(refusal(), HasSubstr("fast_tokenizer_files: is not supported"));
+  write("tokenizer_config.json", R"({"added_tokens_decoder":{"x":{"content":"<x>"}}})");
+  EXPECT_THAT(refusal(), HasSubstr("added_tokens_decoder: \"x\" is no token id"));
   write("tokenizer_config.json", "{}");
   write("generation_config.json", R"({"eos_token_id":"2"})");
   EXPECT_THAT(refusal(), HasSubstr("generation_config.json: eos_token_id: found the string \"2\""));
