@@ -44,14 +44,14 @@ double gflop_of_pair_step(const lm::ModelConfig& c) {
                  predicted * d * static_cast<double>(c.vocab_size));
 }
 
-Problem problem(int64_t tag, const lm::ModelConfig& c) {
+SoftPromptProblem problem(int64_t tag, const lm::ModelConfig& c) {
   const auto text = [&](int64_t tokens, int64_t salt) {
     std::vector<int64_t> ids;
     for (int64_t i = 0; i < tokens; ++i)
       ids.push_back(((tag * 31 + i) * 7919 + salt) % c.vocab_size);
     return ids;
   };
-  Problem p;
+  SoftPromptProblem p;
   p.tag = tag;
   const auto order = at::arange(kSlots * c.hidden_size, at::kFloat).add_(static_cast<double>(tag));
   p.initial = order.sin_().mul_(0.02).view({kSlots, c.hidden_size});

@@ -56,14 +56,14 @@ std::shared_ptr<const lm::Model> random_model() {
   });
 }
 
-Problem problem(int64_t tag) {
+SoftPromptProblem problem(int64_t tag) {
   const auto text = [&](int64_t tokens, int64_t salt) {
     std::vector<int64_t> ids;
     for (int64_t i = 0; i < tokens; ++i)
       ids.push_back(((tag * 31 + i) * 7919 + salt) % kVocabulary);
     return ids;
   };
-  Problem p;
+  SoftPromptProblem p;
   p.tag = tag;
   const auto order = at::arange(kSlots * kHidden, at::kFloat).add_(static_cast<double>(tag));
   p.initial = order.sin_().mul_(0.02).view({kSlots, kHidden});

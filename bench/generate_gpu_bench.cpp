@@ -2,23 +2,29 @@
 // deterministic, beside the ideal time of the same work at ceilings measured in the same run; and,
 // with --check, whether completions have the same bits in every company.
 //
-//   generate_gpu_bench [--check] [SHAPE...]     shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b
+//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8] [--no-fast] [SHAPE...]
+//   shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b gpt-oss-20b gpt-oss-20b-5k (experts in MXFP4)
 //
-// Each shape is measured twice, the second time under --fast: what determinism costs.
+// Each shape is measured twice, the second time under --fast: what determinism costs. --weights:
+// the matrices of the layers in fewer bits. --requests: how many are compared (1,000).
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "lm/checkpoint/weight_source.hpp"
+#include "lm/decoder.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/lm/generate/generator.hpp"
 
@@ -32,6 +38,7 @@ struct Work {
   const char* name;
   lm::ModelConfig model;
   int64_t sequences, prompt, fresh;
+  int64_t prefill_tokens = 8192;
 };
 
 lm::ModelConfig config(int64_t hidden, int64_t inner, int64_t layers, int64_t heads, int64_t kv,
@@ -45,11 +52,23 @@ lm::ModelConfig config(int64_t hidden, int64_t inner, int64_t layers, int64_t he
   return c;
 }
 
+lm::ModelConfig gpt_oss() {
+  auto c = config(2880, 2880, 24, 64, 8, 201088);
+  c.family = "gpt_oss", c.head_dim = 64, c.rms_norm_eps = 1e-5;
+  c.qkv_bias = c.output_bias = c.mlp_bias = c.wide_norm_weight = c.sinks = true;
+  for (int64_t i = 0; i < c.layers; ++i) c.windows.push_back(i % 2 == 0 ? 128 : 0);
+  c.experts = lm::ExpertsConfig{.experts = 32, .experts_per_token = 4, .intermediate_size = 2880};
+  return c;
+}
+
 std::vector<Work> works() {
   std::vector<Work> all = {
       {"qwen2.5-7b", config(3584, 18944, 28, 28, 4, 152064), 512, 256, 128},
       {"deepseek-coder-1.3b", config(2048, 5504, 24, 16, 16, 32256), 1024, 256, 128},
       {"qwen3-4b", config(2560, 9728, 36, 32, 8, 151936), 64, 256, 512},
+      {"gpt-oss-20b", gpt_oss(), 200, 40, 300},
+      {"gpt-oss-20b", gpt_oss(), 64, 256, 512},
+      {"gpt-oss-20b-5k", gpt_oss(), 8, 5000, 64, 512},
   };
   all[0].model.qkv_bias = true;
   all[2].model.family = "qwen3";
@@ -61,11 +80,54 @@ at::TensorOptions on_gpu(at::ScalarType dtype) {
   return at::TensorOptions().device(at::kCUDA).dtype(dtype);
 }
 
-std::shared_ptr<const lm::Model> random_model(const lm::ModelConfig& c) {
-  return lm::build_model(c, [](const std::string& name, at::IntArrayRef shape) {
+enum class Weights { bf16, int8, fp8 };
+
+// Normal numbers, matrices perhaps in fewer bits, experts in MXFP4 as gpt-oss stores them.
+class RandomWeights : public lm::WeightSource {
+ public:
+  explicit RandomWeights(Weights weights) : weights_(weights) {}
+  at::Tensor tensor(const std::string& name, at::IntArrayRef shape) const override {
     if (name.find("norm") != std::string::npos) return at::ones(shape, on_gpu(at::kBFloat16));
     return at::randn(shape, on_gpu(at::kBFloat16)).mul_(0.02);
-  });
+  }
+  at::Tensor wide_tensor(const std::string& name, at::IntArrayRef shape) const override {
+    return tensor(name, shape).to(at::kFloat);
+  }
+  nn::Weight matrix(const std::string& name, int64_t out, int64_t in) const override {
+    const auto dense = tensor(name, {out, in});
+    if (weights_ == Weights::bf16) return nn::Weight(dense);
+    return nn::Weight(nn::quantize_rows(dense, weights_ == Weights::int8
+                                                   ? nn::NarrowMatrix::Codes::int8
+                                                   : nn::NarrowMatrix::Codes::fp8));
+  }
+  std::vector<nn::Weight> expert_matrices(const std::string&, at::IntArrayRef shape,
+                                          const at::Tensor&) const override {
+    std::vector<nn::Weight> out;
+    const int64_t in = shape[1], rows = shape[2];
+    const auto codes = at::randint(256, {shape[0], rows, in / 2}, on_gpu(at::kByte));
+    const auto scales = at::randint(119, 122, {shape[0], rows, in / 32}, on_gpu(at::kByte));
+    for (int64_t e = 0; e < shape[0]; ++e) {
+      nn::NarrowMatrix m{.format = nn::NarrowMatrix::Codes::mxfp4};
+      m.rows = rows, m.columns = in, m.block_columns = 32;
+      m.codes = codes[e], m.scales = scales[e];
+      out.emplace_back(std::move(m));
+    }
+    return out;
+  }
+
+ private:
+  Weights weights_;
+};
+
+std::shared_ptr<const lm::Model> random_model(const lm::ModelConfig& c, Weights weights) {
+  return std::make_shared<lm::Decoder>(c, RandomWeights(weights));
+}
+
+// The most that tensors took since the last call.
+double peak_gib() {
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(0);
+  c10::cuda::CUDACachingAllocator::resetPeakStats(0);
+  return static_cast<double>(stats.allocated_bytes[0].peak) / (1 << 30);
 }
 
 void synchronize() {
@@ -105,21 +167,30 @@ struct Ideal {
 
 // Products and attention of the prompts at the ceiling of products; then each step at the larger of
 // its operations and its bytes (weights once, keys and values once).
-Ideal ideal_time(const Work& w, const Ceilings& top) {
+Ideal ideal_time(const Work& w, Weights weights, const Ceilings& top) {
   const auto& c = w.model;
   const auto n = [](int64_t x) { return static_cast<double>(x); };
   const double q = n(c.query_heads * c.head_dim), kv = n(c.kv_heads * c.head_dim);
   const double d = n(c.hidden_size), inner = n(c.intermediate_size);
-  const double body = n(c.layers) * (d * (q + 2 * kv) + q * d + 3 * d * inner);
+  const double of_weight = weights == Weights::bf16 ? 2 : 1;  // bytes of a number
+  const double body = n(c.layers) * (d * (q + 2 * kv) + q * d + (c.experts ? 0 : 3 * d * inner));
   const double head = d * n(c.vocab_size), batch = n(w.sequences);
+  const double expert = c.experts ? n(c.layers) * 3 * d * inner : 0;  // one in every layer
+  const double chosen = c.experts ? n(c.experts->experts_per_token) : 0;
+  const double all = c.experts ? n(c.experts->experts) : 1;
+  // Experts that at least one of the batch chose, were every choice as likely as any other.
+  const double met = all * (1 - std::pow(1 - chosen / all, batch));
   const double pairs = n(w.prompt) * n(w.prompt + 1) / 2;  // query and key, of one prompt
   const double attention = 4 * q * n(c.layers);            // operations of a pair
   Ideal ideal;
-  ideal.prefill = batch * (2 * body * n(w.prompt) + attention * pairs + 2 * head) / top.flops;
+  ideal.prefill = batch *
+                  (2 * (body + chosen * expert) * n(w.prompt) + attention * pairs + 2 * head) /
+                  top.flops;
   for (int64_t step = 1; step < w.fresh; ++step) {
     const double seen = batch * n(w.prompt + step);
-    const double operations = 2 * batch * (body + head) + attention * seen;
-    const double bytes = 2 * (body + head) + seen * 2 * 2 * kv * n(c.layers);
+    const double operations = 2 * batch * (body + chosen * expert + head) + attention * seen;
+    const double bytes =
+        of_weight * body + 2 * head + met * expert * 4.25 / 8 + seen * 2 * 2 * kv * n(c.layers);
     ideal.decode += std::max(operations / top.flops, bytes / top.bytes);
   }
   return ideal;
@@ -138,27 +209,38 @@ std::vector<GenerateRequest> fixed_requests(const Work& w, int64_t fresh) {
   return requests;
 }
 
-void measure(const Work& w, const lm::Model& model, const Ceilings& top, bool fast) {
-  const GenerateOptions options{.batch = w.sequences, .prefill_tokens = 8192, .fast = fast};
+struct Way {
+  Weights weights;
+  bool fast;
+};
+
+void measure(const Work& w, const lm::Model& model, const Ceilings& top, const Way& way) {
+  const bool fast = way.fast;
+  const GenerateOptions options{
+      .batch = w.sequences, .prefill_tokens = w.prefill_tokens, .fast = fast};
   const auto all = fixed_requests(w, w.fresh), prompts = fixed_requests(w, 1);
   const auto run = [&](const std::vector<GenerateRequest>& requests) {
     return seconds_of([&] { lm::generate(model, requests, options); });
   };
   run(fixed_requests(w, 4));  // settles the choice of every product
   const double prefill = run(prompts), whole = std::min(run(all), run(all));
-  const auto ideal = ideal_time(w, top);
+  const auto ideal = ideal_time(w, way.weights, top);
   const double tokens = static_cast<double>(w.sequences * w.fresh);
   std::printf(
       "{\"shape\":\"%s\",\"fast\":%s,\"sequences\":%lld,\"prompt\":%lld,\"new\":%lld,"
       "\"seconds\":%.3f,\"tokens_per_s\":%.0f,\"ideal_s\":%.3f,\"ideal_tokens_per_s\":%.0f,"
       "\"fraction\":%.3f,\"prefill_s\":%.3f,\"ideal_prefill_s\":%.3f,\"decode_step_ms\":%.3f,"
-      "\"ideal_step_ms\":%.3f}\n",
+      "\"ideal_step_ms\":%.3f,\"weights\":\"%s\",\"gib\":%.2f}\n",
       w.name, fast ? "true" : "false", static_cast<long long>(w.sequences),
       static_cast<long long>(w.prompt), static_cast<long long>(w.fresh), whole, tokens / whole,
       ideal.prefill + ideal.decode, tokens / (ideal.prefill + ideal.decode),
       (ideal.prefill + ideal.decode) / whole, prefill, ideal.prefill,
       (whole - prefill) * 1e3 / static_cast<double>(w.fresh - 1),
-      ideal.decode * 1e3 / static_cast<double>(w.fresh - 1));
+      ideal.decode * 1e3 / static_cast<double>(w.fresh - 1),
+      way.weights == Weights::bf16   ? "bf16"
+      : way.weights == Weights::int8 ? "int8"
+                                     : "fp8",
+      peak_gib());
   std::fflush(stdout);
 }
 
@@ -194,9 +276,10 @@ int64_t differences(const lm::Completion& a, const lm::Completion& b) {
   return different;
 }
 
-int check(const Work& w) {
-  const auto model = random_model(w.model);
-  const auto requests = mixed_requests(w.model, 1000);
+int check(const Work& w, Weights weights, int64_t count) {
+  const auto model = random_model(w.model, weights);
+  const auto requests = mixed_requests(w.model, count);
+  const auto all_of = static_cast<size_t>(count);
   const auto truth = lm::generate(*model, requests, {.batch = 1000, .prefill_tokens = 8192});
   struct Variant {
     const char* name;
@@ -206,10 +289,13 @@ int check(const Work& w) {
   const std::vector<Variant> variants = {
       {"alone", 41, 24, {.batch = 1}},
       {"two at once", 37, 60, {.batch = 2}},
-      {"64, another order", 77, 1000, {.batch = 64}},
-      {"300, nothing shared", 7, 1000, {.batch = 300, .share_prefixes = false}},
-      {"chunks of 48 tokens", 3, 300, {.batch = 100, .prefill_tokens = 48}},
-      {"few pages", 9, 1000, {.batch = 300, .cache_pages = 160}},
+      {"64, another order", 77, all_of, {.batch = 64}},
+      {"300, nothing shared", 7, all_of, {.batch = 300, .share_prefixes = false}},
+      {"chunks of 48 tokens",
+       3,
+       std::min<size_t>(300, all_of),
+       {.batch = 100, .prefill_tokens = 48}},
+      {"few pages", 9, all_of, {.batch = 300, .cache_pages = 160}},
   };
   int64_t all = 0, longest = 0;
   for (const auto& r : requests) longest = std::max(longest, std::ssize(r.ids) + r.max_new_tokens);
@@ -242,11 +328,20 @@ int check(const Work& w) {
 
 int run(int argc, char** argv) {
   const at::NoGradGuard no_grad;
-  bool checks = false;
+  bool checks = false, fast = true;
+  int64_t requests = 1000;
+  auto weights = Weights::bf16;
   std::vector<std::string> names;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--check") == 0) {
       checks = true;
+    } else if (std::strcmp(argv[i], "--requests") == 0 && i + 1 < argc) {
+      requests = std::max<int64_t>(100, std::strtoll(argv[++i], nullptr, 10));
+    } else if (std::strcmp(argv[i], "--no-fast") == 0) {
+      fast = false;
+    } else if (std::strcmp(argv[i], "--weights") == 0 && i + 1 < argc) {
+      const std::string word = argv[++i];
+      weights = word == "int8" ? Weights::int8 : word == "fp8" ? Weights::fp8 : Weights::bf16;
     } else {
       names.emplace_back(argv[i]);
     }
@@ -261,15 +356,26 @@ int run(int argc, char** argv) {
     std::printf("{\"mm_tflops\":%.0f,\"copy_gb_per_s\":%.0f}\n", top.flops * 1e-12,
                 top.bytes * 1e-9);
   }
+  std::string checked;
+  std::shared_ptr<const lm::Model> model;
+  std::string of;
   for (const auto& w : works()) {
     if (!wanted(w)) continue;
     if (checks) {
-      code |= check(w);
-    } else {
-      const auto model = random_model(w.model);
-      measure(w, *model, top, /*fast=*/false);
-      measure(w, *model, top, /*fast=*/true);
+      if (checked != w.name) code |= check(w, weights, requests);
+      checked = w.name;
+      continue;
     }
+    if (of != w.name) {
+      model.reset();
+      c10::cuda::CUDACachingAllocator::emptyCache();
+      model = random_model(w.model, weights);
+      of = w.name;
+      c10::cuda::CUDACachingAllocator::emptyCache();
+      peak_gib();
+    }
+    measure(w, *model, top, {weights, false});
+    if (fast) measure(w, *model, top, {weights, true});
   }
   return code;
 }

@@ -89,8 +89,8 @@ void run(const BenchOptions& bench) {
   const auto world = cluster::alone();
   const auto result = train({arm, data.training, options, {}, 1}, {world, device, {}, nullptr, {}});
   std::vector<double> rates;
-  for (size_t i = result.curve.size() / 4; i < result.curve.size(); ++i)
-    rates.push_back(result.curve[i].pairs_per_s);
+  for (size_t i = result.loop.curve.size() / 4; i < result.loop.curve.size(); ++i)
+    rates.push_back(result.loop.curve[i].items_per_s);
   std::nth_element(rates.begin(), rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2),
                    rates.end());
   const double pairs = rates[rates.size() / 2];

@@ -100,6 +100,10 @@ void check_models(const std::filesystem::path& fixtures, Findings& findings);
 void check_paged(Randoms& random, Findings& findings);
 void print_paged_rates();
 
+// Matrices in few bits and mixtures of experts, and their rates.
+void check_experts(Randoms& random, Findings& findings);
+void print_expert_rates();
+
 // Times every kernel and layer at the shapes of a 7B model; prints a table.
 void print_rates(Randoms& random);
 

@@ -29,7 +29,7 @@ struct Case {
 
 // Sequences in pages of one cache, scattered.
 struct Pages {
-  Pages(const nn::HeadLayout& heads, const std::vector<int64_t>& lengths) {
+  Pages(const nn::HeadLayout& heads, const std::vector<int64_t>& lengths, at::ScalarType dtype) {
     int64_t count = 0;
     for (const int64_t length : lengths) {
       of.emplace_back();
@@ -39,7 +39,7 @@ struct Pages {
     for (auto& pages : of) {
       for (auto& page : pages) page = static_cast<int32_t>(count - 1 - page);
     }
-    cache = nn::make_kv_cache({heads}, count, at::kBFloat16, at::kCUDA);
+    cache = nn::make_kv_cache({heads}, count, dtype, at::kCUDA);
     for (const auto& part : {cache.layers[0].keys, cache.layers[0].values}) part.fill_(NAN);
   }
   std::vector<std::vector<int32_t>> of;
@@ -50,7 +50,7 @@ struct Pages {
 at::Tensor through_pages(const at::Tensor& qkv, const nn::HeadLayout& heads,
                          const std::vector<int64_t>& lengths, int64_t piece,
                          at::Tensor* prefilled) {
-  Pages pages(heads, lengths);
+  Pages pages(heads, lengths, qkv.scalar_type());
   std::vector<at::Tensor> before, last;
   std::vector<int64_t> positions;
   int64_t first = 0, most = 1, longest = 0;
@@ -77,11 +77,11 @@ at::Tensor through_pages(const at::Tensor& qkv, const nn::HeadLayout& heads,
   return decode.attend(0, at::cat(last), heads);
 }
 
-void check_case(const Case& one, Randoms& random, Findings& findings) {
+void check_case(const Case& one, at::ScalarType dtype, Randoms& random, Findings& findings) {
   const auto heads = one.heads(random);
   const std::vector<int64_t> lengths = {1, 2, 16, 17, 100, 128, 300, 512, 513, 700, 1100, 1537};
   const auto packing = nn::make_packing(lengths, at::kCUDA);
-  const auto qkv = random.normal({packing.tokens(), heads.width()}, at::kBFloat16);
+  const auto qkv = random.normal({packing.tokens(), heads.width()}, dtype);
   const auto truth = nn::plain_attention(qkv.to(at::kDouble), heads, packing);
   std::vector<at::Tensor> rows, prompts;
   for (size_t s = 0; s < lengths.size(); ++s) {
@@ -99,15 +99,18 @@ void check_case(const Case& one, Randoms& random, Findings& findings) {
     const auto row = together.narrow(0, static_cast<int64_t>(s), 1);
     if (!same_bits(alone.narrow(0, 0, 1), row)) wrong += std::to_string(lengths[s]) + " ";
   }
-  findings.add(std::string("paged decode ") + one.name, relative_error(together, at::cat(rows)),
-               1e-2, wrong);
-  findings.add(std::string("paged prefill ") + one.name, relative_error(whole, at::cat(prompts)),
-               1e-2, same_bits(whole, pieces) ? "" : "pieces of 48");
+  const bool half = dtype == at::kBFloat16;
+  const auto name = std::string(one.name) + (half ? "" : " f32");
+  findings.add("paged decode " + name, relative_error(together, at::cat(rows)), half ? 1e-2 : 1e-5,
+               wrong);
+  findings.add("paged prefill " + name, relative_error(whole, at::cat(prompts)), half ? 1e-2 : 1e-5,
+               same_bits(whole, pieces) ? "" : "pieces of 48");
 }
 
-void check_choice(Randoms& random, Findings& findings) {
+void check_choice(at::ScalarType dtype, Randoms& random, Findings& findings) {
   const int64_t rows = 64, vocabulary = 50000;
-  const auto logits = random.normal({rows, vocabulary}, at::kBFloat16, 3);
+  const auto logits = random.normal({rows, vocabulary}, dtype, 3);
+  const std::string name = dtype == at::kBFloat16 ? "bf16: " : "f32: ";
   auto last = at::zeros({rows}, at::device(at::kCUDA).dtype(at::kLong));
   nn::ChosenTokens out{at::zeros_like(last), at::zeros({rows}, at::device(at::kCUDA))};
   const auto slots = at::arange(rows, last.options());
@@ -122,25 +125,25 @@ void check_choice(Randoms& random, Findings& findings) {
   const auto greedy = choose({0, 0, none}, uniforms);
   const auto wide = logits.cpu().to(at::kDouble);
   const auto logprobs = at::log_softmax(wide, 1).gather(1, greedy.unsqueeze(1)).squeeze(1);
-  findings.add("greedy choice: log-probability", relative_error(out.logprobs.cpu(), logprobs),
-               1e-5);
+  findings.add(name + "greedy choice: log-probability",
+               relative_error(out.logprobs.cpu(), logprobs), 1e-5);
   findings.add(
-      "greedy choice: the largest",
+      name + "greedy choice: the largest",
       relative_error(wide.gather(1, greedy.unsqueeze(1)).squeeze(1), std::get<0>(wide.max(1))), 0);
   // All of a tie at the k-th place stay, so the logits are compared, not the ids.
   const auto largest = std::get<0>(wide.max(1));
   const auto logit_of = [&](const at::Tensor& ids) {
     return wide.gather(1, ids.unsqueeze(1)).squeeze(1);
   };
-  findings.add("top-k of 1 is greedy",
+  findings.add(name + "top-k of 1 is greedy",
                relative_error(logit_of(choose({1, 1, none}, uniforms)), largest), 0);
-  findings.add("min-p of 1 is greedy",
+  findings.add(name + "min-p of 1 is greedy",
                relative_error(logit_of(choose({1, 0, 0}, uniforms)), largest), 0);
   // By the inverse of the cumulative distribution: that of float64, but for a rounding at an edge.
   const auto sampled = choose({0.8f, 0, none}, uniforms);
   const auto cumulative = at::softmax(wide / 0.8, 1).cumsum(1);
   const auto expected = cumulative.le(uniforms.cpu().unsqueeze(1)).sum(1);
-  findings.add("share of samples elsewhere",
+  findings.add(name + "share of samples elsewhere",
                sampled.ne(expected).to(at::kDouble).mean().item<double>(), 0.02);
 }
 
@@ -177,8 +180,10 @@ void check_paged(Randoms& random, Findings& findings) {
       {"heads of 64", 4, 2, 64, 0, 0, false}, {"window", 8, 2, 64, 0, 200, false},
       {"sinks", 16, 2, 64, 0, 0, true},       {"window and sinks", 8, 2, 64, 0, 128, true},
       {"latent", 4, 4, 192, 128, 0, false},   {"a group of 20", 20, 1, 128, 0, 0, false}};
-  for (const auto& one : cases) check_case(one, random, findings);
-  check_choice(random, findings);
+  for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+    for (const auto& one : cases) check_case(one, dtype, random, findings);
+    check_choice(dtype, random, findings);
+  }
 }
 
 void print_paged_rates() {

@@ -7,6 +7,8 @@
 
 #include "attention_tiles.hpp"
 #include "cuda/attention.hpp"
+#include "cuda/float_attention.hpp"
+#include "cuda/kernels.hpp"
 #include "held.hpp"
 #include "preimage/base/error.hpp"
 
@@ -21,13 +23,28 @@ struct Layout {
   Packing packing;
 };
 
-// The float32 kernel of the CPU.
+bool uses_float_kernel(const at::Tensor& qkv, const HeadLayout& heads) {
+  if constexpr (kHasCuda)
+    return qkv.is_cuda() && cuda_float_attention_supports(qkv.scalar_type(), heads);
+  return false;
+}
+
+// The float32 kernels.
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const HeadLayout& heads,
                             const Packing& packing) {
     auto out = at::empty({qkv.size(0), heads.out_width()}, qkv.options());
     auto lse = at::empty({qkv.size(0), heads.query_heads}, qkv.options());
+    ctx->save_for_backward({qkv, out, lse});
+    ctx->saved_data["layout"] = hold(Layout{heads, packing});
+    if constexpr (kHasCuda) {
+      if (qkv.is_cuda()) {
+        FloatAttended to{out, lse};
+        cuda_float_attention_forward(qkv, heads, packing.offsets_device, to);
+        return out;
+      }
+    }
     const float* data = qkv.const_data_ptr<float>();
     for_heads(heads, packing.sequences(), packing.longest,
               [&](int64_t s, int64_t head, float* scratch) {
@@ -38,8 +55,6 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                 tile.scratch = scratch;
                 cpu_kernels().attention(tile);
               });
-    ctx->save_for_backward({qkv, out, lse});
-    ctx->saved_data["layout"] = hold(Layout{heads, packing});
     return out;
   }
 
@@ -49,6 +64,13 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const auto d_out = gradients[0].contiguous();
     const auto& [heads, packing] = held<Layout>(ctx->saved_data["layout"]);
     auto d_qkv = at::empty_like(qkv);
+    if constexpr (kHasCuda) {
+      if (qkv.is_cuda()) {
+        cuda_float_attention_backward({qkv, packing.offsets_device, d_out, {out, lse}}, heads,
+                                      d_qkv);
+        return {d_qkv, {}, {}};
+      }
+    }
     const float* data = qkv.const_data_ptr<float>();
     float* grads = d_qkv.data_ptr<float>();
     const auto body = [&](int64_t s, int64_t head, float* scratch) {
@@ -107,7 +129,7 @@ at::Tensor attention(const at::Tensor& qkv, const HeadLayout& heads, const Packi
               "attention is given [tokens, queries + keys + values]");
   base::check(!heads.sinks.defined() || heads.sinks.scalar_type() == at::kFloat,
               "sinks are float32");
-  if (qkv.is_cpu() && qkv.scalar_type() == at::kFloat)
+  if ((qkv.is_cpu() && qkv.scalar_type() == at::kFloat) || uses_float_kernel(qkv, heads))
     return AttentionFunction::apply(qkv.contiguous(), heads, packing);
   // A row of a bfloat16 product of ATen depends on the other rows: float32 inside, rounded once.
   if (qkv.is_cpu() && qkv.scalar_type() == at::kBFloat16)

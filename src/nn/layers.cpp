@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu/kernels.hpp"
@@ -26,6 +27,11 @@ Path path_of(const at::Tensor& x) {
   if (on_cuda(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16))
     return Path::cuda_kernel;
   return Path::plain;
+}
+
+// Kernels without a backward pass are for tensors that nobody derives by.
+bool needs_graph(const at::Tensor& x) {
+  return at::GradMode::is_enabled() && x.requires_grad();
 }
 
 // Rows that one task of an element-wise kernel handles at least.
@@ -285,7 +291,30 @@ at::Tensor plain_rms_norm(const at::Tensor& x, const at::Tensor& weight, double 
 at::Tensor wide_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   // In float32 nothing is rounded in between.
   if (x.scalar_type() == at::kFloat) return rms_norm(x, weight, eps);
+  if constexpr (kHasCuda) {
+    if (path_of(x) == Path::cuda_kernel && !needs_graph(x) && !needs_graph(weight)) {
+      const auto rows = x.contiguous();
+      auto y = at::empty_like(rows);
+      cuda_wide_rms_norm(rows, weight, eps, y);
+      return y;
+    }
+  }
   return plain_rms_norm(x.to(at::kFloat), weight.to(at::kFloat), eps).to(x.scalar_type());
+}
+
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
+                       const NormOptions& options) {
+  if constexpr (kHasCuda) {
+    if (path_of(x) == Path::cuda_kernel && x.is_contiguous() && y.is_contiguous() &&
+        !needs_graph(x) && !needs_graph(y) && !needs_graph(weight) &&
+        cuda_add_rms_norm_supports(x)) {
+      NormedSum out{at::empty_like(x), at::empty_like(x)};
+      cuda_add_rms_norm({x, y, weight, options.eps, options.wide}, out.sum, out.normed);
+      return out;
+    }
+  }
+  const auto sum = x + y;
+  return {sum, (options.wide ? wide_rms_norm : rms_norm)(sum, weight, options.eps)};
 }
 
 at::Tensor swiglu(const at::Tensor& gate_up) {
@@ -301,6 +330,13 @@ at::Tensor plain_swiglu(const at::Tensor& gate_up) {
 at::Tensor clamped_swiglu(const at::Tensor& gate_up, double limit, double alpha) {
   if (gate_up.is_cpu() && gate_up.scalar_type() != at::kFloat)
     return clamped_swiglu(gate_up.to(at::kFloat), limit, alpha).to(gate_up.scalar_type());
+  if constexpr (kHasCuda) {
+    if (path_of(gate_up) == Path::cuda_kernel && !needs_graph(gate_up)) {
+      auto out = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
+      cuda_clamped_swiglu(gate_up.contiguous(), limit, alpha, out);
+      return out;
+    }
+  }
   const auto parts = gate_up.chunk(2, 1);
   const auto gate = parts[0].clamp_max(limit), up = parts[1].clamp(-limit, limit) + 1;
   if (path_of(gate_up) != Path::cpu_kernel) return up * (gate * at::sigmoid(gate * alpha));
@@ -315,6 +351,29 @@ at::Tensor rotary(const at::Tensor& x, const RotaryTable& table, const at::Tenso
               "rotary is given rows with the rotated heads first");
   if (path_of(x) == Path::plain) return plain_rotary(x, table, positions, rotated_heads);
   return RotaryFunction::apply(x.contiguous(), table, positions, rotated_heads);
+}
+
+at::Tensor normed_rotary(at::Tensor qkv, const HeadNorms& norms, const RotaryTable& table,
+                         const at::Tensor& positions) {
+  const int64_t size = norms.query_weight.size(0), turned = norms.query_heads + norms.key_heads;
+  if constexpr (kHasCuda) {
+    if (qkv.is_cuda() && !needs_graph(qkv) && !needs_graph(norms.query_weight) &&
+        cuda_normed_rotary_supports(qkv, size)) {
+      cuda_normed_rotary({norms.query_weight, norms.key_weight, table.cos, table.sin, positions,
+                          norms.query_heads, norms.key_heads, norms.eps},
+                         qkv);
+      return qkv;
+    }
+  }
+  const auto norm = [&](int64_t first, int64_t heads, const at::Tensor& weight) {
+    const auto rows = qkv.narrow(1, first * size, heads * size).reshape({-1, size});
+    return rms_norm(rows, weight, norms.eps).view({-1, heads * size});
+  };
+  const auto rest = qkv.narrow(1, turned * size, qkv.size(1) - turned * size);
+  return rotary(at::cat({norm(0, norms.query_heads, norms.query_weight),
+                         norm(norms.query_heads, norms.key_heads, norms.key_weight), rest},
+                        1),
+                table, positions, turned);
 }
 
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& head,

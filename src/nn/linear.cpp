@@ -8,6 +8,8 @@
 
 #include "cpu/kernels.hpp"
 #include "cuda/cublaslt.hpp"
+#include "cuda/float_product.hpp"
+#include "cuda/grouped_product.hpp"
 #include "held.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/nn/free_order.hpp"
@@ -91,29 +93,14 @@ bool uses_cublaslt(const at::Tensor& x) {
   return kHasCuda && x.is_cuda() && x.scalar_type() == at::kBFloat16;
 }
 
-// ATen's float32 product on CUDA chooses its kernel, and so the order of its sums, by the number of
-// rows: it is always given this many, the last of them zeros, unless any order will do.
-constexpr int64_t kFixedRows = 128;
-
-template <class Product>
-at::Tensor in_fixed_rows(const at::Tensor& x, const Product& product) {
-  if (!x.is_cuda() || x.scalar_type() != at::kFloat || x.size(0) == 0 || FreeOrder::granted())
-    return product(x);
-  std::vector<at::Tensor> parts;
-  for (int64_t first = 0; first < x.size(0); first += kFixedRows) {
-    const int64_t rows = std::min(kFixedRows, x.size(0) - first);
-    const auto part = at::constant_pad_nd(x.narrow(0, first, rows), {0, 0, 0, kFixedRows - rows});
-    parts.push_back(product(part).narrow(0, 0, rows));
-  }
-  return at::cat(parts);
+// float32 on CUDA: ATen's product chooses its order of sums by the number of rows, so it is taken
+// only where any order will do.
+bool uses_float_kernel(const at::Tensor& x) {
+  return kHasCuda && x.is_cuda() && x.scalar_type() == at::kFloat && !FreeOrder::granted();
 }
 
-at::Tensor aten_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
-  return in_fixed_rows(x, [&](const at::Tensor& rows) { return plain_linear(rows, matrix, bias); });
-}
-
-at::Tensor aten_input_gradient(const at::Tensor& dy, const at::Tensor& matrix) {
-  return in_fixed_rows(dy, [&](const at::Tensor& rows) { return at::mm(rows, matrix); });
+bool has_kernel(const at::Tensor& x) {
+  return uses_kernel(x) || uses_cublaslt(x) || uses_float_kernel(x);
 }
 
 }  // namespace
@@ -122,8 +109,9 @@ struct Weight::State {
   at::Tensor matrix, bias;           // a dense weight
   std::vector<NarrowMatrix> narrow;  // or these, one below the other
   int64_t out = 0, in = 0;
-  std::once_flag forward_once, backward_once;
+  std::once_flag forward_once, backward_once, tables_once;
   at::Tensor forward_packed, backward_packed;
+  std::vector<MatrixTable> tables;  // of narrow parts on CUDA, for the kernel that decodes
 
   const at::Tensor& for_product() {
     std::call_once(forward_once, [&] { forward_packed = pack(matrix.detach().t()); });
@@ -140,14 +128,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Elements of a narrow weight that are decoded at one time: 64 MiB of float32.
+// Elements of a narrow weight that are decoded at one time: 64 MiB of float32, or of bfloat16 on
+// CUDA.
 constexpr int64_t kDecodedElements = 1 << 24;
 
 // Calls body(first row, rows [n, in] in `dtype`) for all rows, in blocks that the weight's shape
 // alone decides.
 template <class Body>
 void for_decoded(const Weight::State& state, at::ScalarType dtype, const Body& body) {
-  const int64_t block = std::max(kPanel, kDecodedElements / state.in / kPanel * kPanel);
+  const int64_t most = kDecodedElements * (dtype == at::kBFloat16 ? 2 : 1);
+  const int64_t block = std::max(kPanel, most / state.in / kPanel * kPanel);
   int64_t above = 0;
   for (const auto& part : state.narrow) {
     for (int64_t first = 0; first < part.rows; first += block) {
@@ -167,24 +157,52 @@ at::Tensor kernel_product(const at::Tensor& x, const at::Tensor& packed, int64_t
 at::Tensor dense_product(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
   if constexpr (kHasCuda) {
     if (uses_cublaslt(x)) return cublaslt_linear(x, matrix, bias);
+    if (uses_float_kernel(x)) return cuda_float_linear(x, matrix, bias);
   }
   if (uses_kernel(x)) return kernel_product(x, pack(matrix.t()), matrix.size(0), bias);
-  return aten_linear(x, matrix, bias);
+  return plain_linear(x, matrix, bias);
 }
 
 at::Tensor dense_input_gradient(const at::Tensor& dy, const at::Tensor& matrix) {
   if constexpr (kHasCuda) {
     if (uses_cublaslt(dy)) return cublaslt_input_gradient(dy.contiguous(), matrix);
+    if (uses_float_kernel(dy)) return cuda_float_input_gradient(dy, matrix);
   }
-  return aten_input_gradient(dy, matrix);
+  return at::mm(dy, matrix);
 }
 
-at::Tensor narrow_product(const at::Tensor& x, const Weight::State& state) {
+// For some rows the numbers are decoded on their way to the tensor cores; for many it is cheaper to
+// write them out as bfloat16, a block that stays in the second-level cache at a time.
+constexpr int64_t kMostDirectRows = 128;
+
+// Whether the kernel that decodes took the product.
+bool direct_product(const at::Tensor& x, const Weight& weight, at::Tensor& out) {
+  if constexpr (kHasCuda) {
+    auto& state = weight.state();
+    if (!uses_cublaslt(x)) return false;
+    std::call_once(state.tables_once, [&] { state.tables = matrix_tables({weight}); });
+    // Both ways have the same bits only where both are the chain of family 66.
+    if (state.tables.empty() || (x.size(0) > kMostDirectRows && cublaslt_chains())) return false;
+    const auto rows = cuda_in_eights(x);
+    for (const auto& table : state.tables)
+      cuda_grouped_product({rows, table, nullptr, 0, false}, out);
+    return true;
+  }
+  return false;
+}
+
+at::Tensor narrow_product(const at::Tensor& x, const Weight& weight) {
+  const auto& state = weight.state();
   auto out = at::empty({x.size(0), state.out}, x.options());
+  if (direct_product(x, weight, out)) return out;
   for_decoded(state, x.scalar_type(), [&](int64_t first, const at::Tensor& rows) {
     const int64_t count = rows.size(0);
     const auto bias = state.bias.defined() ? state.bias.narrow(0, first, count) : at::Tensor();
-    out.narrow(1, first, count).copy_(dense_product(x, rows, bias));
+    auto part = out.narrow(1, first, count);
+    if constexpr (kHasCuda) {
+      if (uses_cublaslt(x)) return cublaslt_linear_into(x, rows, bias, part);
+    }
+    part.copy_(dense_product(x, rows, bias));
   });
   return out;
 }
@@ -205,10 +223,12 @@ at::Tensor narrow_input_gradient(const at::Tensor& dy, const Weight::State& stat
 }
 
 // The three products of a layer, none with a graph: each row-independent in x or dy.
-at::Tensor product(const at::Tensor& x, Weight::State& state) {
-  if (!state.narrow.empty()) return narrow_product(x, state);
+at::Tensor product(const at::Tensor& x, const Weight& weight) {
+  auto& state = weight.state();
+  if (weight.narrow()) return narrow_product(x, weight);
   if constexpr (kHasCuda) {
     if (uses_cublaslt(x)) return cublaslt_linear(x, state.matrix, state.bias);
+    if (uses_float_kernel(x)) return cuda_float_linear(x, state.matrix, state.bias);
   }
   return kernel_product(x, state.for_product(), state.matrix.size(0), state.bias);
 }
@@ -217,13 +237,14 @@ at::Tensor input_gradient(const at::Tensor& dy, Weight::State& state) {
   if (!state.narrow.empty()) return narrow_input_gradient(dy, state);
   if constexpr (kHasCuda) {
     if (uses_cublaslt(dy)) return cublaslt_input_gradient(dy, state.matrix);
+    if (dy.is_cuda()) return cuda_float_input_gradient(dy, state.matrix);
   }
   return kernel_product(dy, state.for_gradient(), state.matrix.size(1), {});
 }
 
 // dy^T x: a sum over the rows, so of the whole batch; on CUDA cuBLAS orders it by the shape.
 at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {
-  if (uses_cublaslt(dy)) return at::mm(dy.t(), x);
+  if (dy.is_cuda()) return at::mm(dy.t(), x);
   return chained_mm(dy.to(at::kFloat).t(), x.to(at::kFloat)).to(x.scalar_type());
 }
 
@@ -233,13 +254,12 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
                             const std::optional<at::Tensor>& matrix,
                             const std::optional<at::Tensor>& bias, const Weight& weight) {
-    auto& state = weight.state();
     const bool train = matrix && matrix->requires_grad();
     ctx->saved_data["weight"] = hold(weight);
     ctx->saved_data["train"] = train;
     ctx->saved_data["train_bias"] = bias && bias->requires_grad();
     if (train) ctx->save_for_backward({x});
-    return product(x, state);
+    return product(x, weight);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
@@ -284,6 +304,9 @@ bool Weight::narrow() const {
 const at::Tensor& Weight::matrix() const {
   base::check(!narrow(), "a narrow weight has no matrix; dense() makes one");
   return state_->matrix;
+}
+const std::vector<NarrowMatrix>& Weight::parts() const {
+  return state_->narrow;
 }
 const at::Tensor& Weight::bias() const {
   return state_->bias;
@@ -332,10 +355,7 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight) {
   base::check(x.dim() == 2 && x.size(1) == weight.in_features(),
               "linear is given rows of in_features");
   const auto& state = weight.state();
-  // The bfloat16 product of the CPU is ATen's, and so is that of float32 on CUDA (in full float32
-  // unless TF32 is asked for).
-  if (!uses_kernel(x) && !uses_cublaslt(x) && !weight.narrow())
-    return aten_linear(x, state.matrix, state.bias);
+  if (!has_kernel(x) && !weight.narrow()) return plain_linear(x, state.matrix, state.bias);
   const auto optional = [](const at::Tensor& tensor) {
     return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
   };
@@ -344,8 +364,7 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight) {
 }
 
 at::Tensor linear_input_gradient(const at::Tensor& dy, const Weight& weight) {
-  if (!uses_kernel(dy) && !uses_cublaslt(dy) && !weight.narrow())
-    return aten_input_gradient(dy, weight.matrix().detach());
+  if (!has_kernel(dy) && !weight.narrow()) return at::mm(dy, weight.matrix().detach());
   return input_gradient(dy, weight.state());
 }
 

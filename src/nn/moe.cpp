@@ -2,11 +2,15 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "cuda/grouped_product.hpp"
+#include "cuda/kernels.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::nn {
@@ -77,7 +81,12 @@ at::Tensor sum_columns(const at::Tensor& x) {
   return sum;
 }
 
+// On CUDA of a tie the first; ATen says nothing of ties.
 at::Tensor ascending_topk(const at::Tensor& scores, int64_t k) {
+  if constexpr (kHasCuda) {
+    if (scores.is_cuda() && scores.size(1) <= kMostGroups)
+      return cuda_top_groups(scores.detach(), k);
+  }
   const auto chosen = std::get<1>(scores.detach().topk(k, 1));
   return std::get<0>(chosen.sort(1));
 }
@@ -98,7 +107,7 @@ Routing route_grouped_sigmoid(const at::Tensor& logits, const at::Tensor& correc
     const auto grouped = deciding.unflatten(1, {options.groups, -1});
     const auto best = std::get<0>(grouped.topk(2, 2));
     const auto group_scores = best.select(2, 0) + best.select(2, 1);
-    const auto kept = std::get<1>(group_scores.topk(options.top_groups, 1));
+    const auto kept = ascending_topk(group_scores, options.top_groups);
     const auto excluded =
         at::ones_like(group_scores, group_scores.options().dtype(at::kBool)).scatter(1, kept, 0);
     deciding = grouped.masked_fill(excluded.unsqueeze(2), -std::numeric_limits<float>::infinity())
@@ -136,6 +145,83 @@ at::Tensor mixture(const at::Tensor& x, const Routing& routing, const Expert& ex
   auto sum = term(0);
   for (int64_t j = 1; j < k; ++j) sum = sum + term(j);
   return sum;
+}
+
+struct ExpertLayers::State {
+  std::vector<Weight> first, second;
+  Activation activation;
+  std::vector<MatrixTable> first_tables, second_tables;  // on CUDA, where the kernel reads them
+};
+
+namespace {
+
+// Each pair's row of x (`choices` pairs a row) times the matrix of its group, in the order of
+// places; or, without choices, rows that lie in the order of places, in the order of pairs.
+at::Tensor grouped_rows(const at::Tensor& x, const std::vector<MatrixTable>& tables,
+                        const RowGroups& groups, int64_t choices) {
+  int64_t columns = 0;
+  for (const auto& table : tables) columns += table.columns;
+  auto y = at::empty({groups.order.size(0), columns}, x.options());
+  const bool narrow = tables.front().form != MatrixTable::Form::bfloat16;
+  if constexpr (kHasCuda) {
+    const auto rows = narrow ? cuda_in_eights(x) : x.contiguous();
+    for (const auto& table : tables)
+      cuda_grouped_product({rows, table, &groups, choices, /*to_pairs=*/choices == 0}, y);
+  }
+  return y;
+}
+
+at::Tensor device_mixture(const at::Tensor& x, const Routing& routing,
+                          const ExpertLayers::State& experts) {
+  const int64_t k = routing.experts.size(1);
+  auto out = at::empty({x.size(0), experts.second.front().out_features()}, x.options());
+  if constexpr (kHasCuda) {
+    const auto groups =
+        cuda_group_rows(routing.experts.contiguous(), static_cast<int64_t>(experts.first.size()));
+    const auto inner = experts.activation(grouped_rows(x, experts.first_tables, groups, k));
+    const auto terms = grouped_rows(inner, experts.second_tables, groups, 0);
+    cuda_weighted_sum(terms, routing.weights.contiguous(), out);
+  }
+  return out;
+}
+
+}  // namespace
+
+ExpertLayers::ExpertLayers(std::vector<Weight> first, std::vector<Weight> second,
+                           Activation activation)
+    : state_(std::make_shared<State>()) {
+  base::check(!first.empty() && first.size() == second.size(),
+              "every expert has a first and a second weight");
+  state_->first = std::move(first), state_->second = std::move(second);
+  state_->activation = std::move(activation);
+  if constexpr (kHasCuda) {
+    state_->first_tables = matrix_tables(state_->first);
+    state_->second_tables = matrix_tables(state_->second);
+  }
+}
+
+int64_t ExpertLayers::count() const {
+  return static_cast<int64_t>(state_->first.size());
+}
+
+at::Tensor ExpertLayers::of(int64_t expert, const at::Tensor& rows) const {
+  const auto i = static_cast<size_t>(expert);
+  return linear(state_->activation(linear(rows, state_->first[i])), state_->second[i]);
+}
+
+bool ExpertLayers::on_device(at::ScalarType dtype) const {
+  const auto trained = [](const Weight& w) { return !w.narrow() && w.matrix().requires_grad(); };
+  return dtype == at::kBFloat16 && !state_->first_tables.empty() &&
+         !state_->second_tables.empty() && count() <= kMostGroups &&
+         !(at::GradMode::is_enabled() && trained(state_->first[0]));
+}
+
+at::Tensor mixture(const at::Tensor& x, const Routing& routing, const ExpertLayers& experts) {
+  if (experts.on_device(x.scalar_type()) && x.is_cuda() &&
+      !(at::GradMode::is_enabled() && x.requires_grad()))
+    return device_mixture(x, routing, experts.state());
+  return mixture(x, routing,
+                 [&](int64_t expert, const at::Tensor& rows) { return experts.of(expert, rows); });
 }
 
 }  // namespace preimage::nn

@@ -7,6 +7,7 @@
 
 #include "attention_tiles.hpp"
 #include "cuda/attention.hpp"
+#include "cuda/float_attention.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/paged.hpp"
 #include "plain_attention.hpp"
@@ -84,8 +85,11 @@ at::Tensor plain_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
 // Appends and attends; the keys of sequences that go on lie in pages, so they are gathered first.
 at::Tensor cuda_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
                                 const LayerCache& cache, const PagedAttention& context) {
-  if constexpr (kHasCuda) cuda_append(qkv.contiguous(), heads, cache, context.slots());
-  if (!context.continues()) return cuda_attention(qkv, heads, context.fresh());
+  const bool full = qkv.scalar_type() == at::kFloat;
+  if constexpr (kHasCuda) {
+    (full ? cuda_float_append : cuda_append)(qkv.contiguous(), heads, cache, context.slots());
+  }
+  if (!context.continues()) return attention(qkv, heads, context.fresh());
   const auto q = split_heads(qkv, heads).q;
   const auto seen = [&](const at::Tensor& x, int64_t size) {
     return x.flatten(0, 1)
@@ -93,7 +97,20 @@ at::Tensor cuda_paged_attention(const at::Tensor& qkv, const HeadLayout& heads,
         .unflatten(1, {heads.kv_heads, size});
   };
   const auto k = seen(cache.keys, heads.head_dim), v = seen(cache.values, heads.value_size());
-  return cuda_prefix_attention({q, k, v, context.fresh(), context.keys()}, heads);
+  const PrefixQuery query{q, k, v, context.fresh(), context.keys()};
+  if constexpr (kHasCuda) {
+    if (full) return cuda_float_prefix_attention(query, heads);
+  }
+  return cuda_prefix_attention(query, heads);
+}
+
+// Whether kernels read the rows of this layer on CUDA.
+bool cuda_reads(const at::Tensor& qkv, const HeadLayout& heads) {
+  if constexpr (kHasCuda) {
+    if (qkv.is_cuda() && cuda_float_attention_supports(qkv.scalar_type(), heads)) return true;
+    return qkv.scalar_type() == at::kBFloat16 && cuda_attention_supports(qkv, heads);
+  }
+  return false;
 }
 
 }  // namespace
@@ -163,8 +180,7 @@ at::Tensor PagedAttention::attend(int64_t layer, const at::Tensor& qkv,
                                   const HeadLayout& heads) const {
   const at::NoGradGuard no_grad;
   const auto& cache = cache_.layers[static_cast<size_t>(layer)];
-  if (kHasCuda && qkv.scalar_type() == at::kBFloat16 && cuda_attention_supports(qkv, heads))
-    return cuda_paged_attention(qkv, heads, cache, *this);
+  if (cuda_reads(qkv, heads)) return cuda_paged_attention(qkv, heads, cache, *this);
   if (qkv.is_cpu()) {
     const auto wide = qkv.to(at::kFloat).contiguous();
     append_by_feature(wide, heads, cache, slots_);

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "cuda/grouped_product.hpp"
+#include "cuda/kernels.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 
@@ -69,6 +71,13 @@ void require_finite(const NarrowMatrix& m, const std::string& place) {
 }
 
 at::Tensor decode_rows(const NarrowMatrix& m, int64_t begin, int64_t end, at::ScalarType dtype) {
+  if constexpr (kHasCuda) {
+    if (dtype == at::kBFloat16 && cuda_decodes(m)) {
+      auto out = at::empty({end - begin, m.columns}, m.codes.options().dtype(dtype));
+      cuda_decode_rows(m, begin, out);
+      return out;
+    }
+  }
   const auto codes = code_values(m.format, m.codes.narrow(0, begin, end - begin));
   const int64_t first = begin / m.block_rows, last = (end - 1) / m.block_rows + 1;
   auto scales = scale_values(m.format, m.scales.narrow(0, first, last - first));
@@ -96,15 +105,6 @@ NarrowMatrix quantize_rows(const at::Tensor& matrix, Codes format) {
   out.scales = (wide.abs().amax(1, true) / top).clamp_min(kSmallestScale);
   const auto scaled = (wide / out.scales).clamp(-largest, largest);
   out.codes = format == Codes::int8 ? scaled.round().to(at::kChar) : scaled.to(at::kFloat8_e4m3fn);
-  return out;
-}
-
-NarrowMatrix select_rows(const NarrowMatrix& m, const at::Tensor& rows) {
-  base::check(m.block_rows == 1, "rows that share a scale keep their order");
-  NarrowMatrix out = m;
-  out.rows = rows.size(0);
-  out.codes = m.codes.index_select(0, rows);
-  out.scales = m.scales.index_select(0, rows);
   return out;
 }
 

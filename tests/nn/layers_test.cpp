@@ -109,6 +109,26 @@ TEST(RmsNorm, AgreesWithAten) {
   }
 }
 
+TEST(AddRmsNorm, IsTheSumAndItsNorm) {
+  const auto w = random_tensor({48}, "w");
+  for (const bool wide : {false, true}) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      auto x = random_tensor({9, 48}, "x", 3).to(dtype).requires_grad_();
+      auto y = random_tensor({9, 48}, "y").to(dtype).requires_grad_();
+      const auto ours = add_rms_norm(x, y, w.to(dtype), {1e-5, wide});
+      EXPECT_TRUE(at::equal(ours.sum, x + y));
+      // One rounding, after the weight, or another before it.
+      const auto sum = (x + y).detach().to(at::kFloat);
+      const auto normed = sum * at::rsqrt(sum.square().mean(1, true) + 1e-5);
+      const auto truth =
+          (wide ? normed : normed.to(dtype).to(at::kFloat)) * w.to(dtype).to(at::kFloat);
+      EXPECT_LT(relative_error(ours.normed, truth), dtype == at::kFloat ? 1e-6 : 3e-3);
+      const auto g = gradients(ours.sum + ours.normed, {x, y});
+      EXPECT_TRUE(at::equal(g[0], g[1]));
+    }
+  }
+}
+
 TEST(Swiglu, AgreesWithAtenAlsoFarOut) {
   for (const double scale : {1.0, 60.0}) {
     auto x = random_tensor({37, 2 * 77}, "x", scale).requires_grad_();
@@ -130,6 +150,27 @@ TEST(Rotary, TurnsBackToTheStart) {
   EXPECT_LT(relative_error(y.narrow(1, 0, 24).norm(2, 1), x.narrow(1, 0, 24).norm(2, 1)), 1e-6);
   // The gradient of |y|^2 / 2 is the rotation undone: x itself.
   EXPECT_LT(relative_error(torch::autograd::grad({y.square().sum() / 2}, {x})[0], x), 1e-6);
+}
+
+// Qwen3: each head of queries and keys is normed before it is turned; values stay.
+TEST(NormedRotary, NormsEachHeadThenTurnsIt) {
+  const auto angle = random_tensor({64, 4}, "angle");
+  const RotaryTable table{angle.cos(), angle.sin()};
+  const auto positions = at::arange(20, at::kLong) * 3;
+  const HeadNorms norms{random_tensor({8}, "q"), random_tensor({8}, "k"), 2, 1, 1e-6};
+  const auto qkv = random_tensor({20, 32}, "x");
+  const auto ours = normed_rotary(qkv.clone(), norms, table, positions);
+  EXPECT_TRUE(same_bits(ours.narrow(1, 24, 8), qkv.narrow(1, 24, 8)));
+  for (int64_t head = 0; head < 3; ++head) {
+    const auto x = qkv.narrow(1, head * 8, 8).to(at::kDouble);
+    const auto weight = (head < 2 ? norms.query_weight : norms.key_weight).to(at::kDouble);
+    const auto n = x / (x.square().mean(1, true) + 1e-6).sqrt() * weight;
+    const auto cos = table.cos.index_select(0, positions).to(at::kDouble);
+    const auto sin = table.sin.index_select(0, positions).to(at::kDouble);
+    const auto low = n.narrow(1, 0, 4), high = n.narrow(1, 4, 4);
+    const auto truth = at::cat({low * cos - high * sin, high * cos + low * sin}, 1);
+    EXPECT_LT(relative_error(ours.narrow(1, head * 8, 8), truth), 1e-6) << head;
+  }
 }
 
 TEST(CrossEntropy, NumericValuesOfTheReference) {

@@ -9,6 +9,8 @@
 
 #include <cmath>
 
+#include "preimage/nn/layers.hpp"
+
 namespace preimage::nn {
 namespace {
 
@@ -81,6 +83,37 @@ TEST(Moe, MixtureIsTheSumTokenByToken) {
   EXPECT_LT((a[0] - b[0]).abs().max().item<float>(), 1e-6);
   EXPECT_LT((a[1] - b[1]).abs().max().item<float>(), 1e-6);
   EXPECT_EQ(mixture(at::zeros({0, d}), route_softmax(at::zeros({0, count}), k), expert).size(0), 0);
+}
+
+// Weights of two products, in float32, against the definition token by token; and each token alone.
+TEST(Moe, ExpertsOfTwoProducts) {
+  const int64_t tokens = 17, d = 8, inner = 5, count = 4, k = 2;
+  std::vector<Weight> first, second;
+  for (int64_t e = 0; e < count; ++e) {
+    first.emplace_back(waves({2 * inner, d}, 0.3 + 0.1 * static_cast<double>(e)),
+                       waves({2 * inner}, 0.9));
+    second.emplace_back(waves({d, inner}, 0.5 + 0.1 * static_cast<double>(e)), waves({d}, 1.1));
+  }
+  const ExpertLayers experts(first, second, swiglu);
+  EXPECT_EQ(experts.count(), count);
+  EXPECT_FALSE(experts.on_device(at::kFloat));
+  const auto x = waves({tokens, d}, 0.7), logits = waves({tokens, count}, 2.1);
+  const auto ours = mixture(x, route_softmax(logits, k), experts);
+  for (int64_t t = 0; t < tokens; ++t) {
+    const auto [weights, chosen] = logits[t].topk(k);
+    const auto shares = at::softmax(weights, 0);
+    auto sum = at::zeros({d});
+    for (int64_t j = 0; j < k; ++j) {
+      const auto e = static_cast<size_t>(chosen[j].item<int64_t>());
+      const auto inside = at::linear(x[t], first[e].matrix(), first[e].bias()).chunk(2);
+      sum = sum + shares[j] * at::linear(at::silu(inside[0]) * inside[1], second[e].matrix(),
+                                         second[e].bias());
+    }
+    EXPECT_LT((ours[t] - sum).abs().max().item<float>(), 1e-5);
+    const auto alone =
+        mixture(x.narrow(0, t, 1), route_softmax(logits.narrow(0, t, 1), k), experts);
+    EXPECT_TRUE(at::equal(alone[0], ours[t]));
+  }
 }
 
 // Each token alone has the bits that it has among all.

@@ -19,8 +19,8 @@ struct ChosenTokens {
   at::Tensor logprobs;  // [rows] float32, under the unprocessed logits
 };
 
-// logits [rows, vocabulary] bfloat16 on CUDA. Also writes last[slots[row]] = id. Weights are
-// counted in fixed point, so a row's choice does not depend on the order of threads.
+// logits [rows, vocabulary] bfloat16 or float32 on CUDA. Also writes last[slots[row]] = id. Weights
+// are counted in fixed point, so a row's choice does not depend on the order of threads.
 void choose_tokens(const at::Tensor& logits, const TokenChoice& choice, const at::Tensor& slots,
                    at::Tensor& last, ChosenTokens& out);
 

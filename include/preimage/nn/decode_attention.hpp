@@ -10,8 +10,8 @@ namespace preimage::nn {
 // the order of summation depends on the sequence alone.
 inline constexpr int64_t kDecodeChunk = 512;
 
-// Whether the decode and prefill kernels read this layer's cache: bfloat16 on CUDA, heads of 64,
-// 128, or 192 and 128.
+// Whether the decode and prefill kernels read this layer's cache: on CUDA bfloat16 with heads of
+// 64, 128, or 192 and 128, and float32 with heads of at most 256.
 bool decode_attention_supports(const HeadLayout& heads, at::ScalarType dtype, at::Device device);
 
 class DecodeAttention : public AttentionContext {

@@ -18,6 +18,17 @@ at::Tensor plain_rms_norm(const at::Tensor& x, const at::Tensor& weight, double 
 // The same with one rounding, after the weight (gpt-oss).
 at::Tensor wide_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+// x + y, and its norm: rms_norm, or wide_rms_norm where `wide`.
+struct NormOptions {
+  double eps = 0;
+  bool wide = false;
+};
+struct NormedSum {
+  at::Tensor sum, normed;
+};
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
+                       const NormOptions& options);
+
 // silu(gate) * up. gate_up [tokens, 2 * inner], gate first -> [tokens, inner].
 at::Tensor swiglu(const at::Tensor& gate_up);
 at::Tensor plain_swiglu(const at::Tensor& gate_up);
@@ -35,10 +46,20 @@ struct RotaryTable {
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
                   int64_t rotated_heads);
 
-// Mean over weights: loss = sum_r weight[r] * nll[r], nll[r] = -log softmax(hidden[r]
-// W^T)[target[r]]. hidden [rows, d]; targets [rows] int64; weights [rows] float32. Logits are
-// formed in chunks of rows and never kept: the gradient to hidden (and to W where it is trained) is
-// made with them.
+// rms_norm of each head of queries and keys, then rotary. query_weight, key_weight [head_dim];
+// qkv [tokens, width] is given up: its memory may hold the result.
+struct HeadNorms {
+  at::Tensor query_weight, key_weight;
+  int64_t query_heads = 0, key_heads = 0;
+  double eps = 0;
+};
+at::Tensor normed_rotary(at::Tensor qkv, const HeadNorms& norms, const RotaryTable& table,
+                         const at::Tensor& positions);
+
+// Weighted sum (a mean where the weights add up to 1): loss = sum_r weight[r] * nll[r], nll[r] =
+// -log softmax(hidden[r] W^T)[target[r]]. hidden [rows, d]; targets [rows] int64; weights [rows]
+// float32. Logits are formed in chunks of rows and never kept: the gradient to hidden (and to W
+// where it is trained) is made with them.
 struct CrossEntropy {
   at::Tensor loss;    // scalar, float32, differentiable in hidden and W
   at::Tensor nll;     // [rows] float32, nats, no gradient

@@ -22,8 +22,9 @@ class Weight {
   explicit Weight(NarrowMatrix matrix, at::Tensor bias = {});
   bool defined() const { return state_ != nullptr; }
   bool narrow() const;
-  const at::Tensor& matrix() const;  // not of a narrow weight
-  const at::Tensor& bias() const;    // undefined: none
+  const at::Tensor& matrix() const;                // not of a narrow weight
+  const std::vector<NarrowMatrix>& parts() const;  // of a narrow weight, one below the other
+  const at::Tensor& bias() const;                  // undefined: none
   int64_t out_features() const;
   int64_t in_features() const;
   int64_t bytes() const;  // packed forms apart

@@ -3,8 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
+
+#include "preimage/nn/linear.hpp"
 
 namespace preimage::nn {
 
@@ -35,5 +39,28 @@ Routing route_grouped_sigmoid(const at::Tensor& logits, const at::Tensor& correc
 // Differentiable in x and in the weights.
 using Expert = std::function<at::Tensor(int64_t expert, const at::Tensor& rows)>;
 at::Tensor mixture(const at::Tensor& x, const Routing& routing, const Expert& expert);
+
+// Experts of two products with an activation of rows between them.
+class ExpertLayers {
+ public:
+  using Activation = std::function<at::Tensor(const at::Tensor& rows)>;
+  ExpertLayers() = default;
+  // One weight for each expert, all of one shape and kind.
+  ExpertLayers(std::vector<Weight> first, std::vector<Weight> second, Activation activation);
+  int64_t count() const;
+  // The products of one expert.
+  at::Tensor of(int64_t expert, const at::Tensor& rows) const;
+  // Whether mixture() of rows of this dtype looks at no value on the host: the device groups the
+  // rows and takes all experts at once (bfloat16 rows on CUDA, weights in bfloat16 or few bits, no
+  // gradient asked for).
+  bool on_device(at::ScalarType dtype) const;
+
+  struct State;
+  const State& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+at::Tensor mixture(const at::Tensor& x, const Routing& routing, const ExpertLayers& experts);
 
 }  // namespace preimage::nn

@@ -40,7 +40,4 @@ at::Tensor decode_rows(const NarrowMatrix& matrix, int64_t begin, int64_t end,
 // ties to even. matrix [rows, columns] in any floating-point type, finite.
 NarrowMatrix quantize_rows(const at::Tensor& matrix, NarrowMatrix::Codes format);
 
-// Some rows [n] int64, in the order given. Only where every row has scales of its own.
-NarrowMatrix select_rows(const NarrowMatrix& matrix, const at::Tensor& rows);
-
 }  // namespace preimage::nn

@@ -16,6 +16,9 @@ namespace {
 void cuda_rms_norm(const at::Tensor&, const at::Tensor&, double, at::Tensor&, at::Tensor&) {
   absent();
 }
+void cuda_wide_rms_norm(const at::Tensor&, const at::Tensor&, double, at::Tensor&) {
+  absent();
+}
 void cuda_rms_norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&,
                             const at::Tensor&, at::Tensor&) {
   absent();
@@ -24,6 +27,9 @@ void cuda_swiglu(const at::Tensor&, at::Tensor&) {
   absent();
 }
 void cuda_swiglu_backward(const at::Tensor&, const at::Tensor&, at::Tensor&) {
+  absent();
+}
+void cuda_clamped_swiglu(const at::Tensor&, double, double, at::Tensor&) {
   absent();
 }
 void cuda_rotary(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,

@@ -53,12 +53,13 @@ using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
 // c [rows, columns] = a [rows, depth] times the matrix, which lies [columns, depth] (transposed) or
-// [depth, columns]. All are dense and row-major.
+// [depth, columns]. All are dense and row-major, but that the rows of c may lie `c_stride` apart.
 struct Product {
   bool transposed;
   int64_t rows, columns, depth;
   const void *a, *matrix, *bias;
   void* c;
+  int64_t c_stride;
 };
 
 // cuBLASLt counts by columns: it is told c^T = matrix^T a^T.
@@ -75,7 +76,8 @@ class Call {
     }
     const int64_t wide = p.transposed ? p.depth : p.columns,
                   tall = p.transposed ? p.columns : p.depth;
-    shape(matrix_, wide, tall), shape(a_, p.depth, p.rows), shape(c_, p.columns, p.rows);
+    shape(matrix_, wide, tall), shape(a_, p.depth, p.rows);
+    shape(c_, p.columns, p.rows, p.c_stride);
   }
 
   // Algorithms, the heuristics' best first; unless `free` those without split-K.
@@ -151,10 +153,10 @@ class Call {
     TORCH_CUDABLAS_CHECK(
         cublasLtMatmulDescSetAttribute(description_.get(), key, &value, sizeof value));
   }
-  static void shape(Layout& layout, int64_t rows, int64_t columns) {
-    TORCH_CUDABLAS_CHECK(cublasLtMatrixLayoutCreate(layout.put(), CUDA_R_16BF,
-                                                    static_cast<uint64_t>(rows),
-                                                    static_cast<uint64_t>(columns), rows));
+  static void shape(Layout& layout, int64_t rows, int64_t columns, int64_t stride = 0) {
+    TORCH_CUDABLAS_CHECK(
+        cublasLtMatrixLayoutCreate(layout.put(), CUDA_R_16BF, static_cast<uint64_t>(rows),
+                                   static_cast<uint64_t>(columns), stride == 0 ? rows : stride));
   }
 
   Product product_;
@@ -170,7 +172,7 @@ struct Choice {
 
 cublasStatus_t run(const Product& p, const Call& call, const Choice& choice) {
   if (choice.algorithm) return call.run(*choice.algorithm);
-  cuda_few_rows({p.a, p.matrix, p.c, p.rows, p.columns, p.depth}, choice.block_columns);
+  cuda_few_rows({p.a, p.matrix, p.c, p.rows, p.columns, p.depth, p.c_stride}, choice.block_columns);
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -190,6 +192,11 @@ std::optional<float> time_of(const std::function<cublasStatus_t()>& product, at:
     best = std::min(best.value_or(INFINITY), begin.elapsed_time(end));
   }
   return best;
+}
+
+bool hopper() {
+  const auto* properties = at::cuda::getCurrentDeviceProperties();
+  return properties->major == 9 && properties->minor == 0;
 }
 
 // On family 66, and with our own kernel beside it, the choice changes the time of a product and
@@ -229,11 +236,6 @@ class Choices {
   // negative: of those in any order)
   using Key = std::tuple<int, bool, bool, int64_t, int64_t, int64_t>;
 
-  static bool hopper() {
-    const auto* properties = at::cuda::getCurrentDeviceProperties();
-    return properties->major == 9 && properties->minor == 0;
-  }
-
   static cublasLtMatmulAlgo_t reference_of(Product product) {
     product.rows = kReferenceRows;
     const auto candidates = Call(product).candidates();
@@ -265,8 +267,8 @@ class Choices {
         candidates.push_back({algorithm});
     }
     if (product.transposed && !product.bias && hopper() &&
-        few_rows_supports(
-            {product.a, product.matrix, product.c, product.rows, product.columns, product.depth})) {
+        few_rows_supports({product.a, product.matrix, product.c, product.rows, product.columns,
+                           product.depth, product.c_stride})) {
       for (const int columns : kFewRowsColumns) candidates.push_back({std::nullopt, columns});
     }
     Choice best{reference};
@@ -319,17 +321,29 @@ void check_matrix(const at::Tensor& matrix) {
 
 }  // namespace
 
+bool cublaslt_chains() {
+  return hopper();
+}
+
 at::Tensor cublaslt_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias) {
+  auto y = at::empty({x.size(0), matrix.size(0)}, x.options());
+  cublaslt_linear_into(x, matrix, bias, y);
+  return y;
+}
+
+void cublaslt_linear_into(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias,
+                          at::Tensor& y) {
   check_matrix(matrix);
   base::check(!bias.defined() || bias.scalar_type() == at::kBFloat16,
               "a bias has the dtype of its weight");
   const c10::cuda::CUDAGuard guard(x.device());
   const auto a = dense(x);
-  auto y = at::empty({x.size(0), matrix.size(0)}, x.options());
+  base::check(y.stride(1) == 1 && Call::alignment(y.stride(0)) >= Call::alignment(y.size(1)) &&
+                  reinterpret_cast<uintptr_t>(y.const_data_ptr()) % Call::alignment(y.size(1)) == 0,
+              "columns of wider rows are aligned as rows of their own would be");
   multiply({true, x.size(0), matrix.size(0), matrix.size(1), a.const_data_ptr(),
-            matrix.const_data_ptr(), bias.defined() ? bias.const_data_ptr() : nullptr,
-            y.data_ptr()});
-  return y;
+            matrix.const_data_ptr(), bias.defined() ? bias.const_data_ptr() : nullptr, y.data_ptr(),
+            y.stride(0)});
 }
 
 at::Tensor cublaslt_input_gradient(const at::Tensor& dy, const at::Tensor& matrix) {
@@ -338,7 +352,7 @@ at::Tensor cublaslt_input_gradient(const at::Tensor& dy, const at::Tensor& matri
   const auto a = dense(dy);
   auto dx = at::empty({dy.size(0), matrix.size(1)}, dy.options());
   multiply({false, dy.size(0), matrix.size(1), matrix.size(0), a.const_data_ptr(),
-            matrix.const_data_ptr(), nullptr, dx.data_ptr()});
+            matrix.const_data_ptr(), nullptr, dx.data_ptr(), dx.stride(0)});
   return dx;
 }
 

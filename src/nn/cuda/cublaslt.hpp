@@ -18,6 +18,11 @@ namespace preimage::nn {
 
 // x [rows, in] matrix [out, in]^T (+ bias [out]) -> [rows, out].
 at::Tensor cublaslt_linear(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias);
+// The same into y [rows, out], which may be some columns of wider rows.
+void cublaslt_linear_into(const at::Tensor& x, const at::Tensor& matrix, const at::Tensor& bias,
+                          at::Tensor& y);
+// Whether products are chains along the depth on this GPU (family 66).
+bool cublaslt_chains();
 // dy [rows, out] matrix [out, in] -> [rows, in].
 at::Tensor cublaslt_input_gradient(const at::Tensor& dy, const at::Tensor& matrix);
 

@@ -30,6 +30,7 @@ struct Arguments {
   const __nv_bfloat16 *x, *matrix;
   __nv_bfloat16* y;
   int rows, columns, depth;
+  int64_t y_stride;
 };
 
 // Chunks of a row are permuted by the row's number, so that eight rows of one chunk lie in
@@ -146,7 +147,7 @@ __global__ void __launch_bounds__(kThreads) few_rows_kernel(Arguments a) {
       const int column = first_column + along * 16 + lane / 4 + i / 2 * 8;
       const int row = across * P::kPairs * 16 + tile * 8 + lane % 4 * 2 + i % 2;
       if (row < a.rows && column < a.columns)
-        a.y[static_cast<int64_t>(row) * a.columns + column] = __float2bfloat16(sum[tile][i]);
+        a.y[row * a.y_stride + column] = __float2bfloat16(sum[tile][i]);
     }
   }
 }
@@ -181,7 +182,8 @@ void cuda_few_rows(const FewRows& p, int block_columns) {
                     static_cast<__nv_bfloat16*>(p.y),
                     static_cast<int>(p.rows),
                     static_cast<int>(p.columns),
-                    static_cast<int>(p.depth)};
+                    static_cast<int>(p.depth),
+                    p.y_stride};
   if (p.rows <= 16) {
     launch<16>(a, block_columns);
   } else if (p.rows <= 32) {

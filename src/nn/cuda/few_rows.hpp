@@ -15,6 +15,7 @@ struct FewRows {
   const void *x, *matrix;
   void* y;
   int64_t rows, columns, depth;
+  int64_t y_stride;  // numbers between two rows of y
 };
 inline constexpr int64_t kMostFewRows = 64;
 inline constexpr int kFewRowsColumns[] = {16, 32, 64};  // what block_columns may be

@@ -15,11 +15,30 @@ inline constexpr bool kHasCuda = false;
 // Shapes and meanings as in cpu_kernels.hpp and nn/layers.hpp.
 void cuda_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& y,
                    at::Tensor& rstd);
+// The same with one rounding, after the weight.
+void cuda_wide_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& y);
+// sum = x + y and its norm, in one kernel; no gradient.
+struct AddedNorm {
+  const at::Tensor &x, &y, &weight;
+  double eps;
+  bool wide;
+};
+bool cuda_add_rms_norm_supports(const at::Tensor& x);
+void cuda_add_rms_norm(const AddedNorm& call, at::Tensor& sum, at::Tensor& normed);
+// Heads of queries and keys normed and turned, in place in qkv; no gradient.
+struct TurnedHeads {
+  const at::Tensor &query_weight, &key_weight, &cos, &sin, &positions;
+  int64_t query_heads, key_heads;
+  double eps;
+};
+bool cuda_normed_rotary_supports(const at::Tensor& qkv, int64_t head_dim);
+void cuda_normed_rotary(const TurnedHeads& call, at::Tensor& qkv);
 void cuda_rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& rstd, at::Tensor& dx);
 void cuda_swiglu(const at::Tensor& gate_up, at::Tensor& out);
 void cuda_swiglu_backward(const at::Tensor& d_out, const at::Tensor& gate_up,
                           at::Tensor& d_gate_up);
+void cuda_clamped_swiglu(const at::Tensor& gate_up, double limit, double alpha, at::Tensor& out);
 // direction +1 rotates, -1 rotates back.
 void cuda_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                  const at::Tensor& positions, int64_t rotated_heads, float direction,
