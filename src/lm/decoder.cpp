@@ -1,5 +1,8 @@
 #include "decoder.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <ATen/ATen.h>
 
 #include "families/families.hpp"
@@ -28,8 +31,7 @@ nn::RotaryTable Decoder::rotary_table(int64_t positions) const {
   if (!rotary_.cos.defined() || rotary_.cos.size(0) < positions) {
     int64_t size = kFirstPositions;
     while (size < positions) size *= 2;
-    const int64_t rotary_dim = config_.latent ? config_.latent->rotary_dim : config_.head_dim;
-    const auto frequencies = rope_frequencies(config_.rope, rotary_dim);
+    const auto frequencies = rope_frequencies(config_.rope, config_.rotary_dim());
     const auto inv_freq = at::tensor(frequencies.inv_freq, at::kFloat);
     const auto angle = at::arange(size, at::kFloat).unsqueeze(1) * inv_freq.unsqueeze(0);
     rotary_ = {(angle.cos() * frequencies.attention_scaling).to(device()),
@@ -40,6 +42,11 @@ nn::RotaryTable Decoder::rotary_table(int64_t positions) const {
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
   return at::embedding(embedding_, ids);
+}
+
+bool Decoder::capturable() const {
+  return std::all_of(layers_.begin(), layers_.end(),
+                     [&](const auto& layer) { return layer.feed_forward->capturable(dtype()); });
 }
 
 at::Tensor Decoder::normed(const at::Tensor& x, const at::Tensor& weight) const {
@@ -55,12 +62,21 @@ at::Tensor Decoder::hidden(const at::Tensor& embeddings,
 at::Tensor Decoder::through_layers(const at::Tensor& states, const nn::AttentionContext& context,
                                    LayerRange range) const {
   const auto table = rotary_table(context.position_limit());
-  const Pass pass{context, table};
+  const LayerPass pass{context, table};
+  const nn::NormOptions norm{config_.rms_norm_eps, config_.wide_norm_weight};
+  if (range.begin == range.end) return states;
+  // Each branch is added together with the norm of the next.
   at::Tensor x = states;
+  at::Tensor normed_x = normed(x, layers_[static_cast<size_t>(range.begin)].input_norm);
   for (int64_t i = range.begin; i < range.end; ++i) {
     const DecoderLayer& layer = layers_[static_cast<size_t>(i)];
-    x = x + layer.attention->forward(normed(x, layer.input_norm), i, pass);
-    x = x + layer.feed_forward->forward(normed(x, layer.post_norm));
+    const auto attended =
+        nn::add_rms_norm(x, layer.attention->forward(normed_x, i, pass), layer.post_norm, norm);
+    const auto fed = layer.feed_forward->forward(attended.normed);
+    if (i + 1 == range.end) return attended.sum + fed;
+    auto next =
+        nn::add_rms_norm(attended.sum, fed, layers_[static_cast<size_t>(i + 1)].input_norm, norm);
+    x = std::move(next.sum), normed_x = std::move(next.normed);
   }
   return x;
 }

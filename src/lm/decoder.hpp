@@ -15,7 +15,7 @@ namespace preimage::lm {
 class WeightSource;
 
 // What the layers of one forward pass have in common.
-struct Pass {
+struct LayerPass {
   const nn::AttentionContext& context;
   const nn::RotaryTable& table;
 };
@@ -25,7 +25,7 @@ class SelfAttention {
   virtual ~SelfAttention() = default;
   virtual const nn::HeadLayout& heads() const = 0;
   // Normed hidden states [tokens, d] -> what is added to the residual stream [tokens, d].
-  virtual at::Tensor forward(const at::Tensor& x, int64_t layer, const Pass& pass) const = 0;
+  virtual at::Tensor forward(const at::Tensor& x, int64_t layer, const LayerPass& pass) const = 0;
 };
 
 class FeedForward {
@@ -33,6 +33,8 @@ class FeedForward {
   virtual ~FeedForward() = default;
   // The same, each row on its own.
   virtual at::Tensor forward(const at::Tensor& x) const = 0;
+  // As Model::capturable(), for rows of a dtype.
+  virtual bool capturable(at::ScalarType) const { return true; }
 };
 
 struct DecoderLayer {
@@ -54,8 +56,7 @@ class Decoder : public Model {
                             LayerRange range) const;
   at::Tensor final_norm(const at::Tensor& x) const { return normed(x, norm_); }
   const std::vector<nn::HeadLayout>& attention_layers() const override { return heads_; }
-  // The experts of a token are looked up on the host.
-  bool capturable() const override { return !config_.experts; }
+  bool capturable() const override;
   const nn::Weight& head() const override { return head_; }
   const at::Tensor& embedding_table() const override { return embedding_; }
 

@@ -7,6 +7,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "checkpoint/checkpoint_weights.hpp"
+#include "checkpoint/tensor_names.hpp"
 #include "decoder.hpp"
 #include "families/families.hpp"
 #include "preimage/base/error.hpp"
@@ -18,19 +19,6 @@ namespace preimage::lm {
 namespace {
 
 constexpr std::array<const char*, 4> kFormatNames = {"decoded", "stored", "int8", "fp8"};
-
-// A tied model that stores its head anyway must store the embedding again.
-void require_tied_head(const Checkpoint& checkpoint, const ModelConfig& config) {
-  if (!config.tied_embeddings || !checkpoint.has("lm_head.weight")) return;
-  const std::vector<int64_t> shape = {config.vocab_size, config.hidden_size};
-  const auto head = checkpoint.load("lm_head.weight", shape, at::kFloat, at::kCPU);
-  const auto table = checkpoint.load("model.embed_tokens.weight", shape, at::kFloat, at::kCPU);
-  if (!at::equal(head, table)) {
-    throw base::data_error(checkpoint.folder().string() +
-                           ": config.json says tie_word_embeddings but lm_head.weight differs from "
-                           "model.embed_tokens.weight");
-  }
-}
 
 // How often a dense matrix is held: on the CPU packed for each use beside the matrix itself.
 double copies(const LoadOptions& options, PackedFor use) {
@@ -123,16 +111,35 @@ void require_memory(double needed, const LoadOptions& options,
       " free; use bfloat16, int8 or fp8 weights, another device, or a smaller model"));
 }
 
+std::map<std::string, at::Tensor> load_tensors(const std::filesystem::path& folder,
+                                               const ModelConfig& config,
+                                               const LoadOptions& options) {
+  const Checkpoint checkpoint(folder);
+  ModelConfig settled = config;
+  const TensorNames names(checkpoint, settled);
+  if (settled.tied_embeddings != config.tied_embeddings)
+    throw base::data_error(settled.notes.back() +
+                           "; to train it, set tie_word_embeddings to false in config.json");
+  std::map<std::string, at::Tensor> out;
+  for (const auto& [name, shape] : expected_tensors(config))
+    out[name] = checkpoint.load(names.stored(name), shape, options.dtype, options.device);
+  return out;
+}
+
 std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
                                         const LoadOptions& options) {
-  const ModelConfig config = read_model_config(folder);
+  ModelConfig config = read_model_config(folder, options.context);
   const Checkpoint checkpoint(folder);
+  TensorNames names(checkpoint, config, options.head);
   std::optional<Adapter> adapter;
-  if (!options.adapter.empty()) adapter.emplace(options.adapter, expected_tensors(config));
-  const CheckpointWeights weights(checkpoint, config, options, adapter ? &*adapter : nullptr);
+  if (!options.adapter.empty()) {
+    adapter.emplace(options.adapter, config);
+    if (options.head && adapter->splits_tied()) names.split(config);
+    config.notes.insert(config.notes.end(), adapter->notes().begin(), adapter->notes().end());
+  }
+  const CheckpointWeights weights(names, config, options, adapter ? &*adapter : nullptr);
   weights.require_all();
   require_memory(weight_bytes(config, options, PackedFor::products), options, folder);
-  require_tied_head(checkpoint, config);
   const at::NoGradGuard no_grad;
   return std::make_shared<Decoder>(config, weights);
 }

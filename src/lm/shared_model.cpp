@@ -12,7 +12,8 @@ std::string load_key(const std::filesystem::path& folder, const LoadOptions& opt
     return path.empty() ? "" : std::filesystem::weakly_canonical(path, ignored).string();
   };
   return base::str(place(folder), "\n", c10::toString(options.dtype), "\n", options.device.str(),
-                   "\n", weight_format_name(options.weights), "\n", place(options.adapter));
+                   "\n", weight_format_name(options.weights), "\n", place(options.adapter), "\n",
+                   options.head, "\n", options.context);
 }
 
 }  // namespace preimage::lm

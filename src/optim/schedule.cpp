@@ -40,28 +40,33 @@ double warmup_cosine(const ScheduleOptions& options, int64_t step) {
 }  // namespace
 
 void ScheduleOptions::fields(base::Fields& f) {
-  f.add("kind", kind,
+  f.add("steps", steps, {.help = "length of the schedule", .unit = "steps", .min = 1, .max = 1e9});
+  shape().fields(f);
+}
+
+void ScheduleOptions::Shape::fields(base::Fields& f) {
+  auto& s = schedule;
+  f.add("kind", s.kind,
         {.help = "learning-rate schedule",
          .choices = {"constant", "cosine", "coarse-fine", "warm-restarts", "warmup-cosine"}});
-  f.add("lr", lr, {.help = "learning rate at its highest", .min = 0, .max = 100});
-  f.add("steps", steps, {.help = "length of the schedule", .unit = "steps", .min = 1, .max = 1e9});
-  f.add("coarse_steps", coarse_steps,
+  f.add("lr", s.lr, {.help = "learning rate at its highest", .min = 0, .max = 100});
+  f.add("coarse_steps", s.coarse_steps,
         {.help = "coarse-fine: steps before the switch to fine_lr",
          .unit = "steps",
          .min = 1,
          .max = 1e9});
-  f.add("fine_lr", fine_lr,
+  f.add("fine_lr", s.fine_lr,
         {.help = "coarse-fine: learning rate after the switch", .min = 0, .max = 100});
   f.add(
-      "first_period", first_period,
+      "first_period", s.first_period,
       {.help = "warm-restarts: length of the first period", .unit = "steps", .min = 1, .max = 1e9});
-  f.add("period_factor", period_factor,
+  f.add("period_factor", s.period_factor,
         {.help = "warm-restarts: each period is this many times as long as the one before",
          .min = 1,
          .max = 100});
-  f.add("warmup_steps", warmup_steps,
+  f.add("warmup_steps", s.warmup_steps,
         {.help = "warmup-cosine: steps of linear warm-up", .unit = "steps", .min = 0, .max = 1e9});
-  f.add("final_fraction", final_fraction,
+  f.add("final_fraction", s.final_fraction,
         {.help = "warmup-cosine: last learning rate as a fraction of lr", .min = 0, .max = 1});
 }
 
@@ -69,11 +74,11 @@ base::ConfigErrors ScheduleOptions::check(const std::string& prefix) const {
   base::ConfigErrors errors;
   if (kind == "coarse-fine" && coarse_steps >= steps) {
     errors.push_back(base::str("\"", prefix, "coarse_steps\": found ", coarse_steps,
-                               ", expected fewer than ", prefix, "steps (", steps, ")"));
+                               ", expected fewer than the ", steps, " steps in all"));
   }
   if (kind == "warmup-cosine" && warmup_steps >= steps) {
     errors.push_back(base::str("\"", prefix, "warmup_steps\": found ", warmup_steps,
-                               ", expected fewer than ", prefix, "steps (", steps, ")"));
+                               ", expected fewer than the ", steps, " steps in all"));
   }
   return errors;
 }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -61,6 +62,10 @@ struct LoadOptions {
   WeightFormat weights = WeightFormat::decoded;
   std::filesystem::path adapter;  // folder of a LoRA adapter to be merged; empty: none
   double memory = 0;              // bytes that the weights may take; 0: what the device has free
+  // Without the head the model gives hidden states alone: the file need not hold one, and head() is
+  // the embedding.
+  bool head = true;
+  int64_t context = 0;  // as of read_model_config
 };
 
 // Loads a checkpoint folder: config, headers and memory are checked before the first weight is
@@ -71,6 +76,12 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
 // The tensors of a family: name and shape, in the order of the published files.
 using TensorList = std::vector<std::pair<std::string, std::vector<int64_t>>>;
 TensorList expected_tensors(const ModelConfig& config);
+
+// The plain tensors of a checkpoint by their published names, wherever the file keeps them. Throws
+// where a tied model has a head of its own in the file.
+std::map<std::string, at::Tensor> load_tensors(const std::filesystem::path& folder,
+                                               const ModelConfig& config,
+                                               const LoadOptions& options);
 
 // Builds a model from tensors given by name: of a checkpoint, or of a trainer's parameters (then
 // the model is differentiable in them). Each name is asked for once.

@@ -29,6 +29,12 @@ struct ScheduleOptions {
   double final_fraction = 0;
 
   void fields(base::Fields& f);
+  // The fields without `steps`, for a method whose own number of steps is the schedule's length.
+  struct Shape {
+    ScheduleOptions& schedule;
+    void fields(base::Fields& f);
+  };
+  Shape shape() { return {*this}; }
   // Rules between fields; `prefix` ("dcm.schedule.") starts every name.
   base::ConfigErrors check(const std::string& prefix) const;
 };

@@ -10,7 +10,6 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
 #include "preimage/base/json_node.hpp"
-#include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
 
@@ -25,7 +24,6 @@ constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr uint64_t kMaxIndexBytes = 256 << 20;
 constexpr size_t kListed = 10;
-constexpr uint64_t kBlock = 64 << 10, kBlocks = 16;
 
 std::string shape_of(at::IntArrayRef shape) {
   return base::shape_text(shape.vec());
@@ -49,6 +47,26 @@ void throw_differences(const std::string& head, const std::vector<std::string>& 
     if (!group.empty()) found.push_back(group);
   }
   if (!found.empty()) throw base::data_error(head + base::join(found, "; ") + advice);
+}
+
+// The likeliest reason why a file's tensors are not those that config.json describes.
+std::string advice_on(const std::vector<std::string>& missing,
+                      const std::vector<std::string>& extra) {
+  const auto any = [](const std::vector<std::string>& names, std::string_view part) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return name.find(part) != name.npos; });
+  };
+  if (any(extra, "lora_"))
+    return "; these are an adapter's: give it by --adapter and its base model by --model";
+  for (const char* part : {".qweight", ".qzeros", "weight_packed", "weight_scale", ".absmax",
+                           ".SCB", "_scale_inv", "activation_scale", "input_scale", "_blocks"}) {
+    if (any(extra, part))
+      return "; these are quantized weights in a form that quantization_config does not describe";
+  }
+  if (missing == std::vector<std::string>{"lm_head.weight"})
+    return "; config.json says tie_word_embeddings false (or leaves it out), so the head must be "
+           "stored; is this a model without its head?";
+  return "; is config.json that of these weights?";
 }
 
 // ---- finding the files
@@ -170,22 +188,6 @@ bool all_finite(const at::Tensor& values) {
           from_file ? "; the file is damaged or its training diverged" : "; use a wider dtype"));
 }
 
-std::string blocks_sha256(const fs::path& path, uint64_t size) {
-  base::Sha256 hash;
-  std::ifstream file(path, std::ios::binary);
-  const bool whole = size <= kBlock * kBlocks;
-  std::string block;
-  for (uint64_t i = 0; i < (whole ? 1 : kBlocks); ++i) {
-    block.resize(whole ? size : kBlock);
-    file.seekg(static_cast<std::streamoff>(whole ? 0 : (size - kBlock) * i / (kBlocks - 1)));
-    file.read(block.data(), static_cast<std::streamsize>(block.size()));
-    if (!file) throw base::io_error(path.string() + ": reading for its hash failed");
-    hash.update(block);
-  }
-  const auto digest = hash.finish();
-  return base::hex(digest.data(), digest.size());
-}
-
 }  // namespace
 
 Checkpoint::Checkpoint(const fs::path& folder) : folder_(folder) {
@@ -276,29 +278,7 @@ void Checkpoint::require(const std::vector<std::pair<std::string, std::vector<in
                         shapes.size(), " found, "),
                     {counted(missing, "missing"), counted(extra, "extra"),
                      counted(misshaped, "of another shape")},
-                    "; is config.json that of these weights?");
-}
-
-Json checkpoint_identity(const fs::path& folder) {
-  const Checkpoint checkpoint(folder);
-  Json identity = Json::object();
-  for (const std::string name : {"config.json", "generation_config.json", "tokenizer.json"}) {
-    const auto path = folder / name;
-    identity[name] = fs::exists(path) ? Json(base::sha256_hex_of_file(path)) : Json(nullptr);
-  }
-  for (const auto& file : checkpoint.files()) {
-    const auto& tensors = file.tensors();
-    const uint64_t header = tensors.empty() ? file.size() : tensors.front().begin;
-    std::string head(header, '\0');
-    std::ifstream in(file.path(), std::ios::binary);
-    in.read(head.data(), static_cast<std::streamsize>(head.size()));
-    if (!in) throw base::io_error(file.path().string() + ": reading for its hash failed");
-    identity["weights"][file.path().filename().string()] = {
-        {"header", base::sha256_hex(head)},
-        {"size", file.size()},
-        {"blocks", blocks_sha256(file.path(), file.size())}};
-  }
-  return identity;
+                    advice_on(missing, extra));
 }
 
 }  // namespace preimage::lm

@@ -1,6 +1,7 @@
 #include "checkpoint/checkpoint_weights.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <ATen/ATen.h>
 
@@ -21,21 +22,10 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Old exports hold the frequencies of the rotary embedding; a tied model may still store its head;
-// DeepSeek-V3 stores layers that predict further tokens behind those of the model.
-bool is_permitted(const ModelConfig& config, const std::string& name) {
-  if (name.ends_with("rotary_emb.inv_freq")) return true;
-  if (config.tied_embeddings && name == "lm_head.weight") return true;
-  for (int64_t i = 0; i < config.extra_layers; ++i) {
-    if (name.starts_with(str("model.layers.", config.layers + i, "."))) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::string CheckpointWeights::stored_name(const std::string& name) const {
-  return config_.original_names ? original_gpt_oss_place(config_, name).name : name;
+  return names_.stored(name);
 }
 
 const TensorInfo* CheckpointWeights::find(const std::string& name) const {
@@ -52,7 +42,8 @@ std::string CheckpointWeights::place(const std::string& name) const {
 
 at::Tensor CheckpointWeights::load(const std::string& name, at::IntArrayRef shape,
                                    at::ScalarType dtype) const {
-  if (!config_.original_names) return checkpoint_.load(name, shape, dtype, options_.device);
+  if (!config_.original_names)
+    return checkpoint_.load(stored_name(name), shape, dtype, options_.device);
   const auto stored = original_gpt_oss_place(config_, name);
   auto whole = shape.vec();
   if (stored.all_rows > 0) whole[0] = stored.all_rows;
@@ -95,8 +86,17 @@ nn::NarrowMatrix CheckpointWeights::fp8(const std::string& name, int64_t out, in
   m.rows = out, m.columns = in;
   m.block_rows = stored.block_rows, m.block_columns = stored.block_columns;
   m.codes = load(name, {out, in}, at::kFloat8_e4m3fn);
-  m.scales = load(name + "_scale_inv", {ceil_div(out, m.block_rows), ceil_div(in, m.block_columns)},
-                  at::kFloat);
+  const std::vector<int64_t> grid = {ceil_div(out, m.block_rows), ceil_div(in, m.block_columns)};
+  const auto* scales = find(name + "_scale_inv");
+  if (scales != nullptr && (scales->dtype == "F8_E8M0" || scales->dtype == "U8")) {
+    // scale_fmt "ue8m0": 2^(byte - 127), 255 is no number.
+    const auto bytes = load(name + "_scale_inv", grid, at::kByte).to(at::kDouble);
+    m.scales =
+        at::where(bytes == 255, std::numeric_limits<double>::quiet_NaN(), at::exp2(bytes - 127))
+            .to(at::kFloat);
+  } else {
+    m.scales = load(name + "_scale_inv", grid, at::kFloat);
+  }
   nn::require_finite(m, place(name));
   return m;
 }
@@ -124,13 +124,19 @@ nn::NarrowMatrix CheckpointWeights::int4(const std::string& name, int64_t out, i
   return m;
 }
 
+// All experts stay parts of one tensor: those of a GPU's allocator are rounded up by as much as a
+// megabyte each.
 std::vector<nn::NarrowMatrix> CheckpointWeights::mxfp4(const std::string& name,
-                                                       at::IntArrayRef shape) const {
+                                                       at::IntArrayRef shape,
+                                                       const at::Tensor& rows) const {
   const int64_t experts = shape[0], in = shape[1], out = shape[2];
-  const auto codes =
-      load(name + "_blocks", {experts, out, in / kMxfp4Block, kMxfp4Block / 2}, at::kByte)
-          .flatten(2);
-  const auto scales = load(name + "_scales", {experts, out, in / kMxfp4Block}, at::kByte);
+  auto codes = load(name + "_blocks", {experts, out, in / kMxfp4Block, kMxfp4Block / 2}, at::kByte)
+                   .flatten(2);
+  auto scales = load(name + "_scales", {experts, out, in / kMxfp4Block}, at::kByte);
+  if (rows.defined()) {
+    const auto order = rows.to(codes.device());
+    codes = codes.index_select(1, order), scales = scales.index_select(1, order);
+  }
   std::vector<nn::NarrowMatrix> matrices;
   for (int64_t e = 0; e < experts; ++e) {
     nn::NarrowMatrix m;
@@ -176,9 +182,7 @@ std::vector<nn::Weight> CheckpointWeights::expert_matrices(const std::string& na
                                                            const at::Tensor& rows) const {
   std::vector<nn::Weight> weights;
   if (is_mxfp4(name)) {
-    const auto order = rows.defined() ? rows.to(options_.device) : rows;
-    for (auto& m : mxfp4(name, shape))
-      weights.push_back(finished(order.defined() ? nn::select_rows(m, order) : std::move(m), name));
+    for (auto& m : mxfp4(name, shape, rows)) weights.push_back(finished(std::move(m), name));
   } else {
     for (auto& m : transposed_experts(load(name, shape, options_.dtype), rows))
       weights.push_back(finished(std::move(m), name));
@@ -214,14 +218,15 @@ void CheckpointWeights::add_stored(const std::string& name, const std::vector<in
   }
   if (shape.size() == 2 && is_fp8(name)) {
     const auto& stored = config_.stored;
-    list.emplace_back(name, shape);
+    list.emplace_back(stored_name(name), shape);
     list.push_back(
-        {name + "_scale_inv",
+        {stored_name(name + "_scale_inv"),
          {ceil_div(shape[0], stored.block_rows), ceil_div(shape[1], stored.block_columns)}});
   } else if (shape.size() == 2 && is_int4(name)) {
-    list.push_back({name + "_packed", {shape[0], shape[1] / 8}});
-    list.push_back({name + "_scale", {shape[0], shape[1] / config_.stored.block_columns}});
-    list.push_back({name + "_shape", {2}});
+    list.push_back({stored_name(name + "_packed"), {shape[0], shape[1] / 8}});
+    list.push_back(
+        {stored_name(name + "_scale"), {shape[0], shape[1] / config_.stored.block_columns}});
+    list.push_back({stored_name(name + "_shape"), {2}});
   } else {
     list.emplace_back(stored_name(name), shape);
   }
@@ -232,8 +237,9 @@ void CheckpointWeights::require_all() const {
   for (const auto& [name, shape] : expected_tensors(config_)) add_stored(name, shape, expected);
   std::vector<std::string> permitted;
   for (const auto& tensor : checkpoint_.tensors()) {
-    if (is_permitted(config_, tensor.name)) permitted.push_back(tensor.name);
+    if (is_passed_over(config_, tensor.name)) permitted.push_back(tensor.name);
   }
+  if (!options_.head) permitted.push_back(kHead);
   checkpoint_.require(expected, permitted);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "checkpoint/adapter.hpp"
+#include "checkpoint/tensor_names.hpp"
 #include "checkpoint/weight_source.hpp"
 #include "preimage/lm/checkpoint/checkpoint.hpp"
 #include "preimage/lm/model.hpp"
@@ -16,9 +17,13 @@ namespace preimage::lm {
 class CheckpointWeights : public WeightSource {
  public:
   // All of them outlive this. `adapter` may be null.
-  CheckpointWeights(const Checkpoint& checkpoint, const ModelConfig& config,
-                    const LoadOptions& options, const Adapter* adapter)
-      : checkpoint_(checkpoint), config_(config), options_(options), adapter_(adapter) {}
+  CheckpointWeights(const TensorNames& names, const ModelConfig& config, const LoadOptions& options,
+                    const Adapter* adapter)
+      : names_(names),
+        checkpoint_(names.checkpoint()),
+        config_(config),
+        options_(options),
+        adapter_(adapter) {}
 
   // Throws unless the folder holds exactly the tensors of the family, plain or narrow, and perhaps
   // the few that are permitted and ignored.
@@ -41,13 +46,15 @@ class CheckpointWeights : public WeightSource {
   bool is_mxfp4(const std::string& name) const;
   nn::NarrowMatrix fp8(const std::string& name, int64_t out, int64_t in) const;
   nn::NarrowMatrix int4(const std::string& name, int64_t out, int64_t in) const;
-  std::vector<nn::NarrowMatrix> mxfp4(const std::string& name, at::IntArrayRef shape) const;
+  std::vector<nn::NarrowMatrix> mxfp4(const std::string& name, at::IntArrayRef shape,
+                                      const at::Tensor& rows) const;
   void add_stored(const std::string& name, const std::vector<int64_t>& shape,
                   TensorList& list) const;
 
   nn::Weight finished(nn::NarrowMatrix narrow, const std::string& name) const;
   nn::Weight finished(at::Tensor dense, const std::string& name) const;
 
+  const TensorNames& names_;
   const Checkpoint& checkpoint_;
   const ModelConfig& config_;
   const LoadOptions& options_;

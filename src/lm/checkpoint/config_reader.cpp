@@ -1,6 +1,7 @@
 #include "checkpoint/config_reader.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -10,20 +11,55 @@ namespace preimage::lm {
 using base::JsonNode;
 using base::str;
 
+namespace {
+
+base::Json over(base::Json defaults, const base::Json& file) {
+  if (!file.is_object()) return file;
+  if (!defaults.is_object()) return file;
+  defaults.update(file);
+  return defaults;
+}
+
+}  // namespace
+
+ConfigReader::ConfigReader(const base::Json& value, const std::string& place, Findings& found,
+                           const base::Json& defaults)
+    : file_(value), merged_(over(defaults, value)), node_(merged_, place), found_(found) {}
+
+void ConfigReader::finish() {
+  if (auto left = keys_.note(file_, node_.place()); !left.empty())
+    found_.notes.push_back(std::move(left));
+}
+
+int64_t whole_number(const JsonNode& node, int64_t low, int64_t high) {
+  if (!node.json().is_number_float()) return node.integer(low, high);
+  const double value = node.number();
+  if (value != std::floor(value)) node.wrong_type("an integer");
+  if (!(value >= static_cast<double>(low) && value <= static_cast<double>(high)))
+    node.fail(str("found ", value, ", allowed are ", low, " to ", high));
+  return static_cast<int64_t>(value);
+}
+
 void ConfigReader::attempt(const std::function<void()>& reading) {
   try {
     reading();
   } catch (const base::Error& error) {
-    errors_.push_back(error.what());
+    found_.errors.push_back(error.what());
   }
 }
 
 void ConfigReader::refuse(const std::string& what) {
-  errors_.push_back(node_.place() + ": " + what);
+  found_.errors.push_back(node_.place() + ": " + what);
 }
 
 void ConfigReader::integer(const std::string& key, int64_t& out, int64_t low, int64_t high) {
+  keys_.asked(key);
   attempt([&] { out = node_.at(key).integer(low, high); });
+}
+
+void ConfigReader::whole_number(const std::string& key, int64_t& out, int64_t low, int64_t high) {
+  keys_.asked(key);
+  attempt([&] { out = lm::whole_number(node_.at(key), low, high); });
 }
 
 void ConfigReader::optional_integer(const std::string& key, int64_t& out, int64_t low,
@@ -32,6 +68,7 @@ void ConfigReader::optional_integer(const std::string& key, int64_t& out, int64_
 }
 
 void ConfigReader::number(const std::string& key, double& out, double low, double high) {
+  keys_.asked(key);
   attempt([&] {
     if (node_.json().contains(key) && !has(key)) {
       node_.fail(key + ": found null or NaN, expected a number");
@@ -51,11 +88,13 @@ void ConfigReader::optional_number(const std::string& key, double& out, double l
 }
 
 bool ConfigReader::boolean(const std::string& key, bool otherwise) {
+  keys_.asked(key);
   attempt([&] { otherwise = node_.boolean_or(key, otherwise); });
   return otherwise;
 }
 
 std::string ConfigReader::text(const std::string& key, std::string otherwise) {
+  keys_.asked(key);
   attempt([&] { otherwise = node_.string_or(key, otherwise); });
   return otherwise;
 }
@@ -64,6 +103,24 @@ void ConfigReader::require_text(const std::string& key, const std::string& only)
   if (const auto found = text(key, only); found != only) {
     refuse(str(key, " \"", found, "\" is not supported, expected \"", only, "\""));
   }
+}
+
+void ConfigReader::require_boolean(const std::string& key, bool only) {
+  if (boolean(key, only) != only) refuse(str(key, only ? " false" : " true", " is not supported"));
+}
+
+void ConfigReader::require_absent(const std::string& key) {
+  const auto found = find(key);
+  if (found && !(found->json().is_structured() && found->json().empty()))
+    refuse(str(key, " is not supported, expected null"));
+}
+
+void refuse_other_attention(ConfigReader& config) {
+  config.require_boolean("is_causal", true);
+  config.require_boolean("use_bidirectional_attention", false);
+  config.require_boolean("is_encoder_decoder", false);
+  config.require_boolean("add_cross_attention", false);
+  config.require_absent("per_layer_config");
 }
 
 void read_sizes(ConfigReader& config, ModelConfig& out) {
@@ -76,6 +133,7 @@ void read_sizes(ConfigReader& config, ModelConfig& out) {
   config.number("rms_norm_eps", out.rms_norm_eps, 1e-30, 1);
   out.tied_embeddings = config.boolean("tie_word_embeddings", false);
   config.require_text("hidden_act", "silu");
+  refuse_other_attention(config);
 }
 
 void read_grouped_heads(ConfigReader& config, ModelConfig& out) {
@@ -105,7 +163,7 @@ void read_layer_types(ConfigReader& config, int64_t window,
                       const std::function<bool(int64_t)>& slides, ModelConfig& out) {
   if (out.layers == 0) return;  // refused already
   config.attempt([&] {
-    const auto types = config.node().find("layer_types");
+    const auto types = config.find("layer_types");
     if (types && types->size() != static_cast<size_t>(out.layers)) {
       types->fail(
           str("has ", types->size(), " entries, expected one for each of ", out.layers, " layers"));
@@ -117,7 +175,8 @@ void read_layer_types(ConfigReader& config, int64_t window,
       if (types) {
         const auto type = types->at(static_cast<size_t>(i));
         sliding = type.string() == "sliding_attention";
-        if (!sliding && type.string() != "full_attention") {
+        // "attention": the word of older configs.
+        if (!sliding && type.string() != "full_attention" && type.string() != "attention") {
           type.fail("found \"" + type.string() +
                     "\", supported are full_attention and sliding_attention");
         }
@@ -134,6 +193,7 @@ void read_layer_types(ConfigReader& config, int64_t window,
 void read_optional_windows(ConfigReader& config, ModelConfig& out) {
   int64_t full_layers = 28, window = 0;
   config.optional_integer("max_window_layers", full_layers, 0, INT64_MAX);
+  config.keys().without_effect({"sliding_window"});  // unless it is used
   if (config.boolean("use_sliding_window", false))
     config.optional_integer("sliding_window", window, 1, kMaxPositions);
   const auto slides = [&](int64_t layer) { return layer >= full_layers; };
@@ -158,60 +218,6 @@ void check_experts(ConfigReader& config, const ModelConfig& out) {
   if (parameters > static_cast<double>(kMaxParameters)) {
     config.refuse(
         str("the experts make ", parameters, " parameters, the limit is ", kMaxParameters));
-  }
-}
-
-namespace {
-
-void read_fp8(const JsonNode& settings, StoredQuantization& out) {
-  if (const auto format = settings.string_or("fmt", "e4m3"); format != "e4m3")
-    settings.fail("fmt \"" + format + "\" is not supported, expected \"e4m3\"");
-  const auto blocks = settings.at("weight_block_size");
-  if (blocks.size() != 2) blocks.fail("expected [rows, columns] of a block");
-  out.format = StoredQuantization::Format::fp8_blocks;
-  out.block_rows = blocks.at(size_t{0}).integer(1, kMaxHidden);
-  out.block_columns = blocks.at(size_t{1}).integer(1, kMaxHidden);
-}
-
-void read_compressed_tensors(const JsonNode& settings, StoredQuantization& out) {
-  if (const auto format = settings.string_or("format", "?"); format != "pack-quantized")
-    settings.fail("format \"" + format + "\" is not supported, expected \"pack-quantized\"");
-  const auto groups = settings.at("config_groups");
-  if (!groups.json().is_object() || groups.json().size() != 1)
-    groups.fail("expected one group of settings");
-  const auto group = groups.at(groups.json().begin().key());
-  if (group.find("input_activations")) group.fail("quantized activations are not supported");
-  const auto weights = group.at("weights");
-  if (weights.at("num_bits").integer() != 4 || weights.at("type").string() != "int" ||
-      !weights.boolean_or("symmetric", true) || weights.at("strategy").string() != "group" ||
-      weights.find("actorder")) {
-    weights.fail(
-        "expected num_bits 4, type int, symmetric true, strategy group, actorder null; others are "
-        "not supported");
-  }
-  out.format = StoredQuantization::Format::int4_groups;
-  out.block_columns = weights.at("group_size").integer(8, kMaxHidden);
-  if (out.block_columns % 8 != 0) weights.fail("group_size must be a multiple of 8");
-}
-
-}  // namespace
-
-void read_quantization(ConfigReader& config, bool mxfp4, ModelConfig& out) {
-  for (const std::string key : {"quantization_config", "compression_config"}) {
-    if (!config.has(key)) continue;
-    config.attempt([&] {
-      const auto settings = config.node().at(key);
-      const auto method = settings.string_or("quant_method", "?");
-      if (method == "fp8") return read_fp8(settings, out.stored);
-      if (method == "compressed-tensors") return read_compressed_tensors(settings, out.stored);
-      if (method == "mxfp4" && mxfp4) {
-        out.stored = {StoredQuantization::Format::mxfp4, 1, 32};
-        return;
-      }
-      settings.fail("quantized weights (quant_method \"" + method + "\") are not supported for " +
-                    out.family + "; supported are fp8, compressed-tensors" +
-                    (mxfp4 ? ", mxfp4" : "") + "; or use the unquantized checkpoint");
-    });
   }
 }
 

@@ -1,9 +1,11 @@
 #include "preimage/lm/checkpoint/model_config.hpp"
 
 #include "checkpoint/config_reader.hpp"
+#include "families/defaults.hpp"
 #include "families/families.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/text/generation_config.hpp"
 
 namespace preimage::lm {
 namespace {
@@ -12,8 +14,14 @@ using base::Json;
 using base::JsonNode;
 using base::str;
 
-// Throws when the family is unknown: nothing else of the file can then be judged.
-const Family& named_family(const JsonNode& config) {
+// "Qwen3ForCausalLM", or "Qwen3Model" as a model without its head is saved.
+bool has_architecture(const Family& family, const std::string& name) {
+  const auto stem = family.architecture.substr(0, family.architecture.find("ForCausalLM"));
+  return name == family.architecture || name == str(stem, "Model");
+}
+
+// Null when the family is unknown.
+const Family* find_family(const JsonNode& config) {
   std::string architecture;
   if (const auto list = config.find("architectures"); list && list->size() > 0) {
     architecture = list->at(size_t{0}).string();
@@ -22,28 +30,41 @@ const Family& named_family(const JsonNode& config) {
   if (type.empty() && architecture.empty() && is_original_gpt_oss(config)) type = "gpt_oss";
   for (const auto& family : decoder_families()) {
     const bool type_fits = type.empty() || type == family.model_type;
-    const bool architecture_fits = architecture.empty() || architecture == family.architecture;
-    if (type_fits && architecture_fits && !(type.empty() && architecture.empty())) return family;
+    const bool architecture_fits = architecture.empty() || has_architecture(family, architecture);
+    if (type_fits && architecture_fits && !(type.empty() && architecture.empty())) return &family;
   }
-  config.fail(str("model_type \"", type, "\", architecture \"", architecture,
-                  "\" is not supported; supported are ", base::join(supported_families(), ", ")));
+  return nullptr;
 }
 
-std::vector<int64_t> ids_of(const JsonNode& value, int64_t vocab_size) {
-  if (!value.json().is_array()) return {value.integer(0, vocab_size - 1)};
-  std::vector<int64_t> ids;
-  for (size_t i = 0; i < value.size(); ++i) ids.push_back(value.at(i).integer(0, vocab_size - 1));
-  return ids;
+// Throws when the family is unknown: nothing else of the file can then be judged.
+const Family& named_family(const JsonNode& config) {
+  if (const auto* family = find_family(config)) return *family;
+  const auto list = config.find("architectures");
+  const std::string architecture = list && list->size() > 0 ? list->at(size_t{0}).string() : "";
+  config.fail(str("model_type \"", config.string_or("model_type", ""), "\", architecture \"",
+                  architecture, "\" is not supported; supported are ",
+                  base::join(supported_families(), ", ")));
 }
 
-// Called for config.json and then for generation_config.json, whose values win.
-void read_special_tokens(ConfigReader& file, ModelConfig& out) {
+// Ids of config.json, and of generation_config.json, which alone says what ends a generation where
+// it is there. Ids that the model does not have are never said, so they are left out.
+void read_special_tokens(ConfigReader& config, const std::filesystem::path& folder,
+                         ModelConfig& out) {
   const int64_t vocab = out.vocab_size > 0 ? out.vocab_size : kMaxVocab;
-  file.attempt([&] {
-    if (const auto eos = file.node().find("eos_token_id")) out.eos_ids = ids_of(*eos, vocab);
+  text::GenerationConfig generation;
+  config.attempt([&] { generation = text::read_generation_config(folder); });
+  config.attempt([&] {
+    auto ids = text::read_token_ids(config.node(), "eos_token_id");
+    out.eos_ids = generation.here ? generation.eos : std::move(ids);
+    std::erase_if(out.eos_ids, [&](int64_t id) { return id >= vocab; });
   });
-  file.optional_integer("bos_token_id", out.bos_id, -1, vocab - 1);
-  file.optional_integer("pad_token_id", out.pad_id, -1, vocab - 1);
+  const auto either = [&](std::optional<int64_t> first, const char* key) {
+    const auto own = text::read_token_id(config.node(), key);
+    const int64_t id = first.value_or(own.value_or(-1));
+    return id < vocab ? id : -1;
+  };
+  config.attempt([&] { out.bos_id = either(generation.bos, "bos_token_id"); });
+  config.attempt([&] { out.pad_id = either(generation.pad, "pad_token_id"); });
 }
 
 Json read_object(const std::filesystem::path& path) {
@@ -94,6 +115,10 @@ int64_t count_parameters(const ModelConfig& c, bool active) {
 
 }  // namespace
 
+bool is_decoder_config(const JsonNode& config) {
+  return find_family(config) != nullptr;
+}
+
 int64_t ModelConfig::parameters() const {
   return count_parameters(*this, false);
 }
@@ -101,29 +126,31 @@ int64_t ModelConfig::active_parameters() const {
   return count_parameters(*this, true);
 }
 
-ModelConfig read_model_config(const std::filesystem::path& folder) {
+ModelConfig read_model_config(const std::filesystem::path& folder, int64_t context) {
   const auto path = folder / "config.json";
   const Json json = read_object(path);
-  std::vector<std::string> errors;
-  ConfigReader config(json, path.string(), errors);
-  const Family& family = named_family(config.node());
+  const JsonNode root(json, path.string());
+  const Family& family = named_family(root);
+  Findings found;
+  ConfigReader config(
+      json, path.string(), found,
+      is_original_gpt_oss(root) ? Json::object() : config_defaults(family.model_type));
 
   ModelConfig out;
   out.family = family.model_type;
+  out.context = context;
   family.read(config, out);
   out.stored_dtype = config.text("dtype", config.text("torch_dtype", ""));
-  read_special_tokens(config, out);
-  const auto generation_path = folder / "generation_config.json";
-  if (std::filesystem::exists(generation_path)) {
-    const Json generation_json = read_object(generation_path);
-    ConfigReader generation(generation_json, generation_path.string(), errors);
-    read_special_tokens(generation, out);
-  }
-  if (errors.empty() && out.parameters() > kMaxParameters) {
+  read_special_tokens(config, folder, out);
+  config.keys().without_effect(idle_config_keys());
+  config.keys().without_effect(idle_family_keys(family.model_type));
+  config.finish();
+  if (found.errors.empty() && out.parameters() > kMaxParameters) {
     config.refuse(
         str("these sizes make ", out.parameters(), " parameters, the limit is ", kMaxParameters));
   }
-  if (!errors.empty()) throw base::data_error(base::join(errors, "\n"));
+  if (!found.errors.empty()) throw base::data_error(base::join(found.errors, "\n"));
+  out.notes = std::move(found.notes);
   return out;
 }
 

@@ -46,7 +46,8 @@ Bert::Bert(const BertConfig& c, const TensorSource& source)
     : config_{.family = "bert",
               .hidden_size = c.hidden_size,
               .vocab_size = c.vocab_size,
-              .max_tokens = c.max_positions},
+              .max_tokens = c.max_positions,
+              .notes = c.notes},
       heads_{c.heads, c.hidden_size / c.heads,
              1 / std::sqrt(static_cast<double>(c.hidden_size / c.heads))},
       eps_(c.norm_eps) {

@@ -5,6 +5,8 @@
 
 #include "encoder/bert.hpp"
 #include "encoder/encoder_config.hpp"
+#include "encoder/encoder_names.hpp"
+#include "encoder/modernbert.hpp"
 #include "preimage/base/error.hpp"
 #include "t5/checkpoint.hpp"
 #include "t5/stack.hpp"
@@ -12,32 +14,30 @@
 namespace preimage::lm {
 namespace {
 
-// Names that a BERT folder may hold beside its encoder: the pooler, heads of its pretraining, and
-// the numbers 0 to 511 of old exports.
-std::vector<std::string> permitted_of_bert(const Checkpoint& checkpoint,
-                                           const std::string& prefix) {
-  std::vector<std::string> names = {prefix + "embeddings.position_ids"};
-  for (const auto& tensor : checkpoint.tensors()) {
-    if (tensor.name.starts_with(prefix + "pooler.") || tensor.name.starts_with("cls."))
-      names.push_back(tensor.name);
-  }
-  return names;
-}
-
 std::shared_ptr<const Encoder> load_bert(const std::filesystem::path& folder,
                                          const LoadOptions& options) {
-  const auto config = read_bert_config(folder);
+  auto config = read_bert_config(folder);
   const Checkpoint checkpoint(folder);
-  const std::string prefix =
-      checkpoint.has("bert.embeddings.word_embeddings.weight") ? "bert." : "";
-  auto expected = bert_tensors(config);
-  for (auto& [name, shape] : expected) name = prefix + name;
-  checkpoint.require(expected, permitted_of_bert(checkpoint, prefix));
+  const EncoderNames names(checkpoint, "bert.");
+  const auto expected = bert_tensors(config);
+  for (auto& note : names.require(expected, {"embeddings.", "encoder."}))
+    config.notes.push_back(std::move(note));
   require_memory(weight_bytes(expected, options), options, folder);
   const at::NoGradGuard no_grad;
-  return std::make_shared<Bert>(config, [&](const std::string& name, at::IntArrayRef shape) {
-    return checkpoint.load(prefix + name, shape, options.dtype, options.device);
-  });
+  return std::make_shared<Bert>(config, names.source(options));
+}
+
+std::shared_ptr<const Encoder> load_modernbert(const std::filesystem::path& folder,
+                                               const LoadOptions& options) {
+  auto config = read_modernbert_config(folder);
+  const Checkpoint checkpoint(folder);
+  const EncoderNames names(checkpoint, "model.");
+  const auto expected = modernbert_tensors(config);
+  for (auto& note : names.require(expected, {"embeddings.", "layers.", "final_norm."}))
+    config.notes.push_back(std::move(note));
+  require_memory(weight_bytes(expected, options), options, folder);
+  const at::NoGradGuard no_grad;
+  return std::make_shared<ModernBert>(config, names.source(options));
 }
 
 std::shared_ptr<const Encoder> load_t5_encoder(const std::filesystem::path& folder,
@@ -58,25 +58,40 @@ std::shared_ptr<const Encoder> load_t5_encoder(const std::filesystem::path& fold
 
 bool is_encoder_folder(const std::filesystem::path& folder) {
   const auto type = model_type_of_folder(folder);
-  return type == "t5" || type == "bert";
+  return type == "t5" || type == "bert" || type == "modernbert";
 }
 
 EncoderConfig read_encoder_config(const std::filesystem::path& folder) {
-  if (model_type_of_folder(folder) == "bert") {
+  const auto type = model_type_of_folder(folder);
+  if (type == "modernbert") {
+    const auto modern = read_modernbert_config(folder);
+    return {.family = "modernbert",
+            .hidden_size = modern.hidden_size,
+            .vocab_size = modern.vocab_size,
+            .max_tokens = modern.max_positions,
+            .notes = modern.notes};
+  }
+  if (type == "bert") {
     const auto bert = read_bert_config(folder);
     return {.family = "bert",
             .hidden_size = bert.hidden_size,
             .vocab_size = bert.vocab_size,
-            .max_tokens = bert.max_positions};
+            .max_tokens = bert.max_positions,
+            .notes = bert.notes};
   }
   const auto t5 = read_t5_config(folder);
-  return {.family = "t5", .hidden_size = t5.hidden_size, .vocab_size = t5.vocab_size};
+  return {.family = "t5",
+          .hidden_size = t5.hidden_size,
+          .vocab_size = t5.vocab_size,
+          .notes = t5.notes};
 }
 
 std::shared_ptr<const Encoder> load_encoder(const std::filesystem::path& folder,
                                             const LoadOptions& options) {
-  return model_type_of_folder(folder) == "bert" ? load_bert(folder, options)
-                                                : load_t5_encoder(folder, options);
+  const auto type = model_type_of_folder(folder);
+  if (type == "bert") return load_bert(folder, options);
+  if (type == "modernbert") return load_modernbert(folder, options);
+  return load_t5_encoder(folder, options);
 }
 
 }  // namespace preimage::lm

@@ -1,23 +1,25 @@
 #include "encoder/encoder_config.hpp"
 
+#include "families/defaults.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/text/generation_config.hpp"
 
 namespace preimage::lm {
 namespace {
 
 using base::str;
 
-// Far above every published encoder; a value beyond is a damaged or hostile file.
-constexpr int64_t kMaxWidth = 1 << 20, kMaxLayers = 1000, kMaxHeads = 4096;
-constexpr int64_t kMaxVocab = 1 << 24, kMaxPositions = 1 << 24;
-constexpr int64_t kMaxParameters = 1'000'000'000'000;
+constexpr int64_t kMaxWidth = kMaxEncoderWidth;
+constexpr int64_t kMaxEncoderParameters = 1'000'000'000'000;
 
 base::Json read_object(const std::filesystem::path& path) {
   auto json = base::read_json(path);
   if (!json.is_object()) base::JsonNode(json, path.string()).wrong_type("an object");
   return json;
 }
+
+}  // namespace
 
 void refuse_quantization(ConfigFile& file) {
   for (const std::string key : {"quantization_config", "compression_config"}) {
@@ -33,76 +35,28 @@ void require_family(ConfigFile& file, const std::string& family) {
   file.done();
 }
 
-}  // namespace
-
-ConfigFile::ConfigFile(const std::filesystem::path& path)
-    : json_(read_object(path)), root_(json_, path.string()) {}
-
-template <class Reading>
-void ConfigFile::attempt(const Reading& reading) {
-  try {
-    reading();
-  } catch (const base::Error& error) {
-    errors_.push_back(error.what());
-  }
-}
+ConfigFile::ConfigFile(const std::filesystem::path& path, const base::Json& defaults)
+    : json_(read_object(path)), reader_(json_, path.string(), found_, defaults) {}
 
 int64_t ConfigFile::size(const std::string& key, int64_t high, int64_t otherwise) {
   int64_t value = otherwise;
-  attempt([&] {
-    if (otherwise == 0 || has(key)) value = root_.at(key).integer(1, high);
-  });
+  if (otherwise == 0 || has(key)) reader_.integer(key, value, 1, high);
   return value;
 }
 
 double ConfigFile::number(const std::string& key, double otherwise, double low, double high) {
   double value = otherwise;
-  attempt([&] {
-    const auto given = root_.find(key);
-    if (!given) return;
-    value = given->number();
-    // The negation also catches NaN.
-    if (!(value >= low && value <= high))
-      given->fail(str("found ", value, ", allowed are ", low, " to ", high));
-  });
+  reader_.optional_number(key, value, low, high);
   return value;
-}
-
-bool ConfigFile::boolean(const std::string& key, bool otherwise) {
-  attempt([&] { otherwise = root_.boolean_or(key, otherwise); });
-  return otherwise;
-}
-
-std::string ConfigFile::text(const std::string& key, const std::string& otherwise) {
-  std::string value = otherwise;
-  attempt([&] { value = root_.string_or(key, otherwise); });
-  return value;
-}
-
-std::vector<int64_t> ConfigFile::ids(const std::string& key, std::vector<int64_t> otherwise,
-                                     int64_t limit) {
-  attempt([&] {
-    const auto given = root_.find(key);
-    if (!given) return;
-    std::vector<int64_t> found;
-    if (given->json().is_array()) {
-      for (size_t i = 0; i < given->size(); ++i)
-        found.push_back(given->at(i).integer(0, limit - 1));
-    } else {
-      found.push_back(given->integer(0, limit - 1));
-    }
-    otherwise = found;
-  });
-  return otherwise;
-}
-
-void ConfigFile::require(const std::string& key, const std::string& only) {
-  const auto found = text(key, only);
-  if (found != only) refuse(str(key, " \"", found, "\" is not supported, expected \"", only, "\""));
 }
 
 void ConfigFile::done() const {
-  if (!errors_.empty()) throw base::data_error(base::join(errors_, "\n"));
+  if (!found_.errors.empty()) throw base::data_error(base::join(found_.errors, "\n"));
+}
+
+std::vector<std::string> ConfigFile::notes() {
+  reader_.finish();
+  return found_.notes;
 }
 
 std::string model_type_of(const base::JsonNode& config) {
@@ -112,19 +66,44 @@ std::string model_type_of(const base::JsonNode& config) {
   const std::string name = list && list->size() > 0 ? list->at(size_t{0}).string() : "";
   if (name.starts_with("T5")) return "t5";
   if (name.starts_with("Bert")) return "bert";
+  if (name.starts_with("ModernBert")) return "modernbert";
   if (name == "InversionModel" || name == "CorrectorEncoderModel") return "inversion";
   return "";
 }
 
 std::string model_type_of_folder(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
-  if (!std::filesystem::exists(path)) return "";
+  std::error_code ignored;  // a name that no file can have
+  if (!std::filesystem::exists(path, ignored)) return "";
   const auto json = read_object(path);
   return model_type_of(base::JsonNode(json, path.string()));
 }
 
+namespace {
+
+// As in read_model_config: generation_config.json alone says what ends a generation where it is
+// there.
+void read_special_tokens(ConfigFile& file, const std::filesystem::path& folder, T5Config& out) {
+  const int64_t vocab = out.vocab_size > 0 ? out.vocab_size : kMaxVocab;
+  file.attempt([&] {
+    const auto generation = text::read_generation_config(folder);
+    const auto fits = [&](std::optional<int64_t> id, int64_t otherwise) {
+      return id && *id < vocab ? *id : otherwise;
+    };
+    out.pad_id = fits(text::read_token_id(file.root(), "pad_token_id"), 0);
+    out.start_id = fits(text::read_token_id(file.root(), "decoder_start_token_id"), out.pad_id);
+    out.start_id = fits(generation.decoder_start, out.start_id);
+    if (file.has("eos_token_id")) out.eos_ids = text::read_token_ids(file.root(), "eos_token_id");
+    if (!out.eos_ids.empty()) out.separator_id = fits(out.eos_ids.front(), 1);
+    if (generation.here) out.eos_ids = generation.eos;
+    std::erase_if(out.eos_ids, [&](int64_t id) { return id >= vocab; });
+  });
+}
+
+}  // namespace
+
 T5Config read_t5_config(const std::filesystem::path& folder) {
-  ConfigFile file(folder / "config.json");
+  ConfigFile file(folder / "config.json", config_defaults("t5"));
   require_family(file, "t5");
   T5Config out;
   out.hidden_size = file.size("d_model", kMaxWidth);
@@ -149,33 +128,32 @@ T5Config read_t5_config(const std::filesystem::path& folder) {
     file.refuse("feed_forward_proj \"" + activation +
                 "\" is not supported, expected \"relu\" or \"gated-gelu\"");
   }
+  // Saved beside feed_forward_proj, and used before it.
+  if (file.boolean("is_gated_act", out.gated) != out.gated)
+    file.refuse("is_gated_act contradicts feed_forward_proj \"" + activation + "\"");
+  file.require("dense_act_fn", out.gated ? "gelu_new" : "relu");
   // transformers 5 ties every T5 and keeps the scaling under a key of its own; before, one key said
   // both.
   const bool tied = file.boolean("tie_word_embeddings", true);
   out.scaled_output = file.boolean("scale_decoder_outputs", tied);
   out.own_head = !tied;
   refuse_quantization(file);
-  const int64_t limit = out.vocab_size > 0 ? out.vocab_size : kMaxVocab;
-  out.pad_id = file.ids("pad_token_id", {0}, limit).front();
-  out.start_id = file.ids("decoder_start_token_id", {out.pad_id}, limit).front();
-  out.eos_ids = file.ids("eos_token_id", {1}, limit);
+  read_special_tokens(file, folder, out);
+  file.keys().without_effect(idle_config_keys());
+  file.keys().without_effect(idle_family_keys("t5"));
+  file.keys().without_effect({"is_encoder_decoder", "is_decoder", "decoder_start_token_id"});
   file.done();
-  if (std::filesystem::exists(folder / "generation_config.json")) {
-    ConfigFile generation(folder / "generation_config.json");
-    out.eos_ids = generation.ids("eos_token_id", out.eos_ids, limit);
-    out.start_id = generation.ids("decoder_start_token_id", {out.start_id}, limit).front();
-    generation.done();
-  }
-  if (out.parameters() > kMaxParameters) {
-    file.refuse(
-        str("these sizes make ", out.parameters(), " parameters, the limit is ", kMaxParameters));
+  out.notes = file.notes();
+  if (out.parameters() > kMaxEncoderParameters) {
+    file.refuse(str("these sizes make ", out.parameters(), " parameters, the limit is ",
+                    kMaxEncoderParameters));
     file.done();
   }
   return out;
 }
 
 BertConfig read_bert_config(const std::filesystem::path& folder) {
-  ConfigFile file(folder / "config.json");
+  ConfigFile file(folder / "config.json", config_defaults("bert"));
   require_family(file, "bert");
   BertConfig out;
   out.hidden_size = file.size("hidden_size", kMaxWidth);
@@ -193,8 +171,12 @@ BertConfig read_bert_config(const std::filesystem::path& folder) {
   file.require("hidden_act", "gelu");
   file.require("position_embedding_type", "absolute");
   if (file.boolean("is_decoder", false)) file.refuse("is_decoder is true, expected an encoder");
+  refuse_other_attention(file.reader());
   refuse_quantization(file);
+  file.keys().without_effect(idle_config_keys());
+  file.keys().without_effect(idle_family_keys("bert"));
   file.done();
+  out.notes = file.notes();
   return out;
 }
 

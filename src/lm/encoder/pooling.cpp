@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include <ATen/ATen.h>
 
 #include "preimage/base/error.hpp"
@@ -18,36 +21,82 @@ at::Tensor on_device(const std::vector<int64_t>& values, const at::Tensor& like)
 
 }  // namespace
 
-at::Tensor pool(const at::Tensor& hidden, const nn::Packing& packing, PoolingMode mode) {
-  std::vector<int64_t> lengths, first, last, place, weight_sums;
+namespace {
+
+// Where each sequence begins, ends, and how many of its first tokens are left out.
+struct Rows {
+  std::vector<int64_t> lengths, begin, last, skipped;
+  bool any_skipped = false;
+};
+
+Rows rows_of(const nn::Packing& packing, const std::vector<int64_t>& skip) {
+  Rows rows;
   for (int64_t s = 0; s < packing.sequences(); ++s) {
     const int64_t begin = packing.offsets[s], length = packing.offsets[s + 1] - begin;
     base::check(length > 0, "a sentence to pool has a token");
-    lengths.push_back(length);
-    first.push_back(begin);
-    last.push_back(begin + length - 1);
-    weight_sums.push_back(length * (length + 1) / 2);
-    for (int64_t i = 1; i <= length; ++i) place.push_back(i);
+    rows.lengths.push_back(length);
+    rows.begin.push_back(begin);
+    rows.last.push_back(begin + length - 1);
+    rows.skipped.push_back(skip.empty() ? 0 : std::min(skip[static_cast<size_t>(s)], length));
+    rows.any_skipped = rows.any_skipped || rows.skipped.back() > 0;
   }
-  const auto column = [&](const std::vector<int64_t>& values) {
-    return on_device(values, hidden).to(at::kFloat).unsqueeze(1);
+  return rows;
+}
+
+// A weight for each token: 0 for those left out, else 1, or its place from 1 on.
+std::vector<float> token_weights(const Rows& rows, bool by_place) {
+  std::vector<float> weights;
+  for (size_t s = 0; s < rows.lengths.size(); ++s) {
+    for (int64_t i = 0; i < rows.lengths[s]; ++i)
+      weights.push_back(i < rows.skipped[s] ? 0 : static_cast<float>(by_place ? i + 1 : 1));
+  }
+  return weights;
+}
+
+// The sum of a sequence's token weights, or of their count; never 0, which would divide.
+std::vector<float> weight_sums(const Rows& rows, bool by_place) {
+  std::vector<float> sums;
+  for (size_t s = 0; s < rows.lengths.size(); ++s) {
+    const int64_t all = rows.lengths[s], out = rows.skipped[s];
+    const int64_t sum = by_place ? all * (all + 1) / 2 - out * (out + 1) / 2 : all - out;
+    sums.push_back(sum > 0 ? static_cast<float>(sum) : 1e-9f);
+  }
+  return sums;
+}
+
+}  // namespace
+
+at::Tensor pool(const at::Tensor& hidden, const nn::Packing& packing, PoolingMode mode,
+                const std::vector<int64_t>& skip) {
+  const auto rows = rows_of(packing, skip);
+  const auto column = [&](const std::vector<float>& values) {
+    return at::tensor(values, at::kFloat).to(hidden.device()).unsqueeze(1);
   };
-  if (mode == PoolingMode::first)
+  if (mode == PoolingMode::first) {
+    auto first = rows.begin;
+    for (size_t s = 0; s < first.size(); ++s)
+      if (rows.skipped[s] < rows.lengths[s]) first[s] += rows.skipped[s];
     return hidden.index_select(0, on_device(first, hidden)).to(at::kFloat);
-  if (mode == PoolingMode::last)
-    return hidden.index_select(0, on_device(last, hidden)).to(at::kFloat);
-  const auto rows = hidden.to(at::kFloat);
-  const auto counts = on_device(lengths, hidden);
-  switch (mode) {
-    case PoolingMode::max:
-      return reduce(rows, counts, "max");
-    case PoolingMode::mean:
-      return reduce(rows, counts, "sum") / column(lengths);
-    case PoolingMode::mean_sqrt:
-      return reduce(rows, counts, "sum") / column(lengths).sqrt();
-    default:
-      return reduce(rows * column(place), counts, "sum") / column(weight_sums);
   }
+  if (mode == PoolingMode::last) {
+    const auto out = hidden.index_select(0, on_device(rows.last, hidden)).to(at::kFloat);
+    if (!rows.any_skipped) return out;
+    std::vector<float> kept;
+    for (size_t s = 0; s < rows.last.size(); ++s)
+      kept.push_back(rows.skipped[s] < rows.lengths[s] ? 1 : 0);
+    return out * column(kept);
+  }
+  auto states = hidden.to(at::kFloat);
+  const auto counts = on_device(rows.lengths, hidden);
+  if (mode == PoolingMode::max) {
+    if (rows.any_skipped)
+      states = states.masked_fill(column(token_weights(rows, false)) == 0, -INFINITY);
+    return reduce(states, counts, "max");
+  }
+  const bool by_place = mode == PoolingMode::weighted_mean;
+  if (by_place || rows.any_skipped) states = states * column(token_weights(rows, by_place));
+  const auto sums = column(weight_sums(rows, by_place));
+  return reduce(states, counts, "sum") / (mode == PoolingMode::mean_sqrt ? sums.sqrt() : sums);
 }
 
 }  // namespace preimage::lm

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <map>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include "encoder/encoder_config.hpp"
+#include "encoder/sentence_text.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/checkpoint/checkpoint.hpp"
@@ -21,8 +20,6 @@ using base::JsonNode;
 using base::str;
 
 constexpr int64_t kMaxWidth = 1 << 20;
-// "model_max_length" of a tokenizer without a limit is a huge float or integer.
-constexpr double kUnlimited = 1e7;
 
 // The last part of a Python class path: "sentence_transformers.models.Pooling" -> "Pooling".
 std::string class_name(const std::string& path) {
@@ -55,12 +52,13 @@ float activated(const std::string& name, float x) {
   if (name == "Tanh") return std::tanh(x);
   if (name == "ReLU") return std::max(x, 0.0f);
   if (name == "Sigmoid") return 1 / (1 + std::exp(-x));
+  if (name == "SiLU") return x / (1 + std::exp(-x));
   if (name == "GELU") return 0.5f * x * (1 + std::erf(x * 0.70710678f));
   return x;
 }
 
 bool is_activation(const std::string& name) {
-  for (const char* known : {"Identity", "Tanh", "ReLU", "Sigmoid", "GELU"}) {
+  for (const char* known : {"Identity", "Tanh", "ReLU", "Sigmoid", "SiLU", "GELU"}) {
     if (name == known) return true;
   }
   return false;
@@ -71,7 +69,11 @@ fs::path inside(const fs::path& folder, const JsonNode& path) {
   const std::string& name = path.string();
   if (name.find('/') != name.npos || name.starts_with(".") || name.find('\0') != name.npos)
     path.fail("found \"" + name + "\", expected the plain name of a folder");
-  return name.empty() ? folder : folder / name;
+  const auto module = name.empty() ? folder : folder / name;
+  std::error_code error;
+  if (!fs::exists(module, error) && error)
+    path.fail("found \"" + name.substr(0, 40) + "...\": " + error.message());
+  return module;
 }
 
 // Modules of newer files may read and write other things than the sentence's vector.
@@ -80,67 +82,107 @@ void require_sentence(ConfigFile& file) {
   file.require("module_output_name", "sentence_embedding");
 }
 
+struct ModuleEntry {
+  std::string type;
+  fs::path folder;
+};
+
+// In the order of the file, which is that of sentence-transformers, whatever idx says.
+std::vector<ModuleEntry> read_modules(const fs::path& folder) {
+  const auto path = folder / "modules.json";
+  const auto json = base::read_json(path);
+  const JsonNode list(json, path.string());
+  if (!json.is_array()) list.wrong_type("a list of modules");
+  std::vector<ModuleEntry> out;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto module = list.at(i);
+    auto name = module.string_or("name", std::to_string(i));
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      module.fail("found the name \"" + name + "\" again");
+    names.push_back(std::move(name));
+    out.push_back({class_name(module.at("type").string()), inside(folder, module.at("path"))});
+  }
+  if (out.size() < 2) list.fail(str("found ", out.size(), " modules, expected at least two"));
+  return out;
+}
+
 }  // namespace
+
+fs::path transformer_folder(const fs::path& folder) {
+  if (!SentencePipeline::is_described_in(folder)) return folder;
+  const auto first = read_modules(folder).front();
+  return first.type == "Transformer" ? first.folder : folder;
+}
 
 bool SentencePipeline::is_described_in(const fs::path& folder) {
   return fs::exists(folder / "modules.json");
 }
 
-SentencePipeline::SentencePipeline(const fs::path& folder, int64_t hidden_size)
+SentencePipeline::SentencePipeline(const fs::path& folder, int64_t hidden_size, int64_t positions)
     : hidden_size_(hidden_size) {
-  const auto path = folder / "modules.json";
-  const auto json = base::read_json(path);
-  const JsonNode list(json, path.string());
-  if (!json.is_array()) list.wrong_type("a list of modules");
-  std::map<int64_t, std::pair<std::string, fs::path>> order;
-  for (size_t i = 0; i < list.size(); ++i) {
-    const auto module = list.at(i);
-    const int64_t index = module.at("idx").integer(0, 1000);
-    if (!order
-             .emplace(index, std::pair(class_name(module.at("type").string()),
-                                       inside(folder, module.at("path"))))
-             .second)
-      module.fail(str("found idx ", index, " again"));
-  }
-  size_t place = 0;
-  for (const auto& [index, module] : order) {
-    const auto& [type, where] = module;
-    const auto expect = [&](const char* what) {
-      if (type != what)
-        list.fail(str("found ", type, " as module ", index, ", expected ", what,
-                      "; supported are Transformer, Pooling, then Dense and Normalize"));
-    };
-    if (place == 0) {
-      expect("Transformer");
-      if (where != folder)
-        list.fail("found a Transformer in a folder of its own, expected path \"\"");
-      read_limits(folder);
-    } else if (place == 1) {
-      expect("Pooling");
-      read_pooling(where);
-    } else if (type == "Dense") {
-      modules_.push_back(read_dense(where, width()));
-    } else {
-      expect("Normalize");
-      modules_.push_back({.type = type, .folder = where, .in = width(), .out = width()});
+  const auto modules = read_modules(folder);
+  for (size_t i = 0; i < modules.size(); ++i) {
+    const auto& [type, where] = modules[i];
+    const bool fits = i == 0   ? type == "Transformer"
+                      : i == 1 ? type == "Pooling"
+                               : type == "Dense" || type == "Normalize" || type == "Dropout";
+    if (!fits) {
+      throw base::data_error(str((folder / "modules.json").string(), ": found ", type,
+                                 " as module ", i, "; supported are Transformer, Pooling, then ",
+                                 "Dense, Normalize and Dropout"));
     }
-    ++place;
+    if (i == 0) text_ = read_sentence_text(where, positions, notes_);
+    if (i == 1) read_pooling(where);
+    if (i > 1) add_module(type, where);
   }
-  if (place < 2) list.fail(str("found ", place, " modules, expected at least two"));
+  read_settings(folder);
 }
 
-void SentencePipeline::read_limits(const fs::path& folder) {
-  if (fs::exists(folder / "sentence_bert_config.json")) {
-    ConfigFile file(folder / "sentence_bert_config.json");
-    if (file.has("max_seq_length")) max_tokens_ = file.size("max_seq_length", 1 << 24);
-    lower_case_ = file.boolean("do_lower_case", false);
+// What follows the pooling. Dropout does nothing in a frozen model.
+void SentencePipeline::add_module(const std::string& type, const fs::path& folder) {
+  if (type == "Dense") modules_.push_back(read_dense(folder, full_width()));
+  if (type != "Normalize") return;
+  std::error_code ignored;  // a name that no file can have
+  if (fs::exists(folder / "config.json", ignored) && !fs::exists(folder / "modules.json", ignored)) {
+    ConfigFile file(folder / "config.json");
+    require_sentence(file);
     file.done();
+    for (auto& note : file.notes()) notes_.push_back(std::move(note));
   }
-  if (max_tokens_ > 0 || !fs::exists(folder / "tokenizer_config.json")) return;
-  ConfigFile file(folder / "tokenizer_config.json");
-  const double limit = file.number("model_max_length", 0, 0, 1e300);
+  modules_.push_back({.type = type, .folder = folder, .in = full_width(), .out = full_width()});
+}
+
+// config_sentence_transformers.json.
+void SentencePipeline::read_settings(const fs::path& folder) {
+  text_.prompts = {{"query", ""}, {"document", ""}};
+  const auto path = folder / "config_sentence_transformers.json";
+  std::error_code ignored;  // a name that no file can have
+  if (!fs::exists(path, ignored)) return;
+  ConfigFile file(path);
+  file.require("model_type", "SentenceTransformer");
+  if (const auto prompts = file.find("prompts")) {
+    file.attempt([&] {
+      if (!prompts->json().is_object()) prompts->wrong_type("an object of name to text");
+      for (const auto& [name, value] : prompts->json().items())
+        text_.prompts[name] = value.is_null() ? "" : prompts->at(name).string();
+    });
+  }
+  if (const auto name = file.find("default_prompt_name"))
+    file.attempt([&] { text_.default_prompt = prompt(*name); });
+  if (file.has("truncate_dim")) truncate_dim_ = file.size("truncate_dim", kMaxWidth);
+  // How vectors are compared, which versions wrote the file and which ones it asks for.
+  file.keys().without_effect({"__version__", "requirements", "similarity_fn_name"});
   file.done();
-  if (limit < kUnlimited) max_tokens_ = static_cast<int64_t>(limit);
+  for (auto& note : file.notes()) notes_.push_back(std::move(note));
+}
+
+const std::string& SentencePipeline::prompt(const JsonNode& name) const {
+  const auto it = text_.prompts.find(name.string());
+  if (it != text_.prompts.end()) return it->second;
+  std::vector<std::string> names;
+  for (const auto& [known, text] : text_.prompts) names.push_back(known);
+  name.fail("found \"" + name.string() + "\", the prompts are " + base::join(names, ", "));
 }
 
 void SentencePipeline::read_pooling(const fs::path& folder) {
@@ -150,22 +192,27 @@ void SentencePipeline::read_pooling(const fs::path& folder) {
   const int64_t width = file.size(key, kMaxWidth);
   if (width != hidden_size_)
     file.refuse(str(key, " ", width, " is not the transformer's width ", hidden_size_));
-  if (const auto mode = file.root().find("pooling_mode")) {
-    if (mode->json().is_string()) {
-      pooling_.push_back(mode_of(*mode));
-    } else {
-      for (size_t i = 0; i < mode->size(); ++i) pooling_.push_back(mode_of(mode->at(i)));
-    }
-  } else {
-    for (const auto& known : kModes) {
-      if (file.boolean(known.flag, false)) pooling_.push_back(known.mode);
-    }
-    if (pooling_.empty()) pooling_.push_back(PoolingMode::mean);
+  file.keys().without_effect({"word_embedding_dimension"});  // beside its new name
+  for (const auto& known : kModes) {
+    if (file.boolean(known.flag, false)) pooling_.push_back(known.mode);
   }
+  if (const auto mode = file.find("pooling_mode")) {
+    pooling_.clear();
+    file.attempt([&] {
+      if (mode->json().is_string()) {
+        pooling_.push_back(mode_of(*mode));
+      } else {
+        for (size_t i = 0; i < mode->size(); ++i) pooling_.push_back(mode_of(mode->at(i)));
+      }
+    });
+  }
+  if (pooling_.empty()) pooling_.push_back(PoolingMode::mean);
+  text_.include_prompt = file.boolean("include_prompt", true);
   file.done();
+  for (auto& note : file.notes()) notes_.push_back(std::move(note));
 }
 
-SentencePipeline::Module SentencePipeline::read_dense(const fs::path& folder, int64_t width) const {
+SentencePipeline::Module SentencePipeline::read_dense(const fs::path& folder, int64_t width) {
   ConfigFile file(folder / "config.json");
   Module module{.type = "Dense", .folder = folder};
   module.in = file.size("in_features", kMaxWidth);
@@ -178,15 +225,20 @@ SentencePipeline::Module SentencePipeline::read_dense(const fs::path& folder, in
         str("in_features ", module.in, " is not the width ", width, " of what comes before"));
   if (!is_activation(module.activation)) {
     file.refuse("activation_function \"" + module.activation +
-                "\" is not supported, expected Identity, Tanh, ReLU, Sigmoid or GELU");
+                "\" is not supported, expected Identity, Tanh, ReLU, Sigmoid, SiLU or GELU");
   }
   if (file.boolean("use_residual", false)) file.refuse("use_residual is not supported");
   require_sentence(file);
   file.done();
+  for (auto& note : file.notes()) notes_.push_back(std::move(note));
   return module;
 }
 
 int64_t SentencePipeline::width() const {
+  return truncate_dim_ > 0 ? std::min(truncate_dim_, full_width()) : full_width();
+}
+
+int64_t SentencePipeline::full_width() const {
   return modules_.empty() ? hidden_size_ * static_cast<int64_t>(pooling_.size())
                           : modules_.back().out;
 }
@@ -206,11 +258,11 @@ void SentencePipeline::load() {
   }
 }
 
-at::Tensor SentencePipeline::operator()(const at::Tensor& hidden,
-                                        const nn::Packing& packing) const {
+at::Tensor SentencePipeline::operator()(const at::Tensor& hidden, const nn::Packing& packing,
+                                        const std::vector<int64_t>& skip) const {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> parts;
-  for (const auto mode : pooling_) parts.push_back(pool(hidden, packing, mode));
+  for (const auto mode : pooling_) parts.push_back(pool(hidden, packing, mode, skip));
   auto x = at::cat(parts, 1).cpu().contiguous();
   for (const auto& module : modules_) {
     if (module.type == "Dense") x = nn::linear(x, module.weight);
@@ -226,7 +278,7 @@ at::Tensor SentencePipeline::operator()(const at::Tensor& hidden,
       for (int64_t i = 0; i < x.size(1); ++i) data[i] = static_cast<float>(data[i] / norm);
     }
   }
-  return x;
+  return x.narrow(1, 0, width()).contiguous();
 }
 
 }  // namespace preimage::lm

@@ -11,8 +11,7 @@ namespace {
 class GroupedAttention : public SelfAttention {
  public:
   GroupedAttention(const ModelConfig& c, int64_t layer, const WeightSource& source,
-                   at::Tensor sinks)
-      : eps_(c.rms_norm_eps) {
+                   at::Tensor sinks) {
     const int64_t d = c.hidden_size, q = c.query_heads * c.head_dim, kv = c.kv_heads * c.head_dim;
     const auto name = [&](const char* tensor) {
       return layer_name(layer, std::string("self_attn.") + tensor);
@@ -34,8 +33,9 @@ class GroupedAttention : public SelfAttention {
          source.matrix(name("v_proj.weight"), kv, d)},
         std::move(bias));
     if (c.qk_norm) {
-      query_norm_ = source.tensor(name("q_norm.weight"), {c.head_dim});
-      key_norm_ = source.tensor(name("k_norm.weight"), {c.head_dim});
+      norms_ = {source.tensor(name("q_norm.weight"), {c.head_dim}),
+                source.tensor(name("k_norm.weight"), {c.head_dim}), c.query_heads, c.kv_heads,
+                c.rms_norm_eps};
     }
     output_ = nn::stacked({source.matrix(name("o_proj.weight"), d, q)},
                           c.output_bias ? source.tensor(name("o_proj.bias"), {d}) : at::Tensor());
@@ -43,29 +43,22 @@ class GroupedAttention : public SelfAttention {
 
   const nn::HeadLayout& heads() const override { return heads_; }
 
-  at::Tensor forward(const at::Tensor& x, int64_t layer, const Pass& pass) const override {
+  at::Tensor forward(const at::Tensor& x, int64_t layer, const LayerPass& pass) const override {
     auto qkv = nn::linear(x, qkv_);
-    if (query_norm_.defined()) qkv = with_normed_heads(qkv);
-    qkv =
-        nn::rotary(qkv, pass.table, pass.context.positions(), heads_.query_heads + heads_.kv_heads);
+    const auto& positions = pass.context.positions();
+    if (norms_.query_weight.defined()) {
+      qkv = nn::normed_rotary(std::move(qkv), norms_, pass.table, positions);
+    } else {
+      qkv = nn::rotary(qkv, pass.table, positions, heads_.query_heads + heads_.kv_heads);
+    }
     return nn::linear(pass.context.attend(layer, qkv, heads_), output_);
   }
 
  private:
-  at::Tensor with_normed_heads(const at::Tensor& qkv) const {
-    const int64_t q = heads_.query_heads * heads_.head_dim, kv = heads_.kv_heads * heads_.head_dim;
-    const auto norm = [&](int64_t first, int64_t size, const at::Tensor& weight) {
-      const auto rows = qkv.narrow(1, first, size).reshape({-1, heads_.head_dim});
-      return nn::rms_norm(rows, weight, eps_).view({-1, size});
-    };
-    return at::cat({norm(0, q, query_norm_), norm(q, kv, key_norm_), qkv.narrow(1, q + kv, kv)}, 1);
-  }
-
   nn::HeadLayout heads_;
-  double eps_;
-  nn::Weight qkv_;                    // [(query_heads + 2 kv_heads) * head_dim, d]
-  at::Tensor query_norm_, key_norm_;  // [head_dim], or undefined
-  nn::Weight output_;                 // [d, query_heads * head_dim]
+  nn::Weight qkv_;       // [(query_heads + 2 kv_heads) * head_dim, d]
+  nn::HeadNorms norms_;  // its weights undefined: heads are not normed
+  nn::Weight output_;    // [d, query_heads * head_dim]
 };
 
 class GatedMlp : public FeedForward {

@@ -29,6 +29,13 @@ void read_latent(ConfigReader& config, ModelConfig& out) {
     config.refuse(str("qk_rope_head_dim ", latent.rotary_dim,
                       " must be even: the rotary embedding halves it"));
   }
+  // transformers takes the rotary dimension from head_dim where the file has that.
+  int64_t rotary = latent.rotary_dim;
+  config.optional_integer("head_dim", rotary, 1, kMaxHeadDim);
+  if (rotary != latent.rotary_dim) {
+    config.refuse(str("head_dim ", rotary, " is not qk_rope_head_dim ", latent.rotary_dim,
+                      "; rotating another part of a head is not supported"));
+  }
   latent.interleaved = config.boolean("rope_interleave", true);
   out.kv_heads = out.query_heads;  // num_key_value_heads means nothing here
   out.head_dim = latent.plain_dim + latent.rotary_dim;
@@ -105,7 +112,7 @@ class LatentAttention : public SelfAttention {
 
   const nn::HeadLayout& heads() const override { return heads_; }
 
-  at::Tensor forward(const at::Tensor& x, int64_t layer, const Pass& pass) const override {
+  at::Tensor forward(const at::Tensor& x, int64_t layer, const LayerPass& pass) const override {
     const int64_t tokens = x.size(0), n = heads_.query_heads;
     const auto queries = nn::linear(query_input(x), to_queries_).view({tokens, n, -1});
     const auto latent = nn::linear(x, to_latent_);
@@ -159,8 +166,15 @@ class GroupedExperts : public FeedForward {
         source.wide_tensor(layer_name(layer, "mlp.gate.weight"), {e.experts, c.hidden_size}));
     correction_ =
         source.wide_tensor(layer_name(layer, "mlp.gate.e_score_correction_bias"), {e.experts});
-    for (int64_t i = 0; i < e.experts; ++i)
-      experts_.push_back(gated_mlp(c, expert_prefix(layer, i), e.intermediate_size, source));
+    const int64_t d = c.hidden_size, inner = e.intermediate_size;
+    std::vector<nn::Weight> gate_up, down;
+    for (int64_t i = 0; i < e.experts; ++i) {
+      const auto prefix = expert_prefix(layer, i);
+      gate_up.push_back(nn::stacked({source.matrix(prefix + "gate_proj.weight", inner, d),
+                                     source.matrix(prefix + "up_proj.weight", inner, d)}));
+      down.push_back(source.matrix(prefix + "down_proj.weight", d, inner));
+    }
+    experts_ = nn::ExpertLayers(std::move(gate_up), std::move(down), nn::swiglu);
     if (e.shared_experts > 0) {
       shared_ = gated_mlp(c, layer_name(layer, "mlp.shared_experts."),
                           e.shared_experts * e.intermediate_size, source);
@@ -170,17 +184,16 @@ class GroupedExperts : public FeedForward {
   at::Tensor forward(const at::Tensor& x) const override {
     const auto logits = nn::linear(x.to(at::kFloat), router_);
     const auto routing = nn::route_grouped_sigmoid(logits, correction_, routing_);
-    const auto routed = nn::mixture(x, routing, [&](int64_t expert, const at::Tensor& rows) {
-      return experts_[static_cast<size_t>(expert)]->forward(rows);
-    });
+    const auto routed = nn::mixture(x, routing, experts_);
     return shared_ ? routed + shared_->forward(x) : routed;
   }
+  bool capturable(at::ScalarType dtype) const override { return experts_.on_device(dtype); }
 
  private:
   nn::GroupedRouting routing_;
-  nn::Weight router_;      // [experts, d] float32
-  at::Tensor correction_;  // [experts] float32
-  std::vector<std::unique_ptr<FeedForward>> experts_;
+  nn::Weight router_;         // [experts, d] float32
+  at::Tensor correction_;     // [experts] float32
+  nn::ExpertLayers experts_;  // each [2 * inner, d], gate first, and [d, inner]
   std::unique_ptr<FeedForward> shared_;
 };
 
@@ -213,6 +226,7 @@ void read_deepseek_v3(ConfigReader& config, ModelConfig& out) {
   read_latent(config, out);
   out.qkv_bias = out.output_bias = config.boolean("attention_bias", false);
   read_routing(config, out);
+  config.optional_integer("num_mtp_layers", out.extra_layers, 0, kMaxLayers);
   config.optional_integer("num_nextn_predict_layers", out.extra_layers, 0, kMaxLayers);
   read_rope(config, out);
   read_quantization(config, false, out);

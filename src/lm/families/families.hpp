@@ -27,6 +27,9 @@ const std::vector<Family>& decoder_families();
 // Of a config that was read.
 const Family& family_of(const ModelConfig& config);
 
+// Whether config.json names one of them.
+bool is_decoder_config(const base::JsonNode& config);
+
 void read_qwen2(ConfigReader& config, ModelConfig& out);
 void read_qwen3(ConfigReader& config, ModelConfig& out);
 void read_llama(ConfigReader& config, ModelConfig& out);

@@ -14,7 +14,7 @@
 namespace preimage::lm {
 namespace {
 
-// The published configs leave these to the code.
+// gpt-oss's own code has these in place of keys.
 constexpr double kDefaultTheta = 150000, kDefaultEps = 1e-5;
 
 void read_published(ConfigReader& config, ModelConfig& out) {
@@ -24,14 +24,26 @@ void read_published(ConfigReader& config, ModelConfig& out) {
   auto& experts = *out.experts;
   config.integer(config.has("num_experts") ? "num_experts" : "num_local_experts", experts.experts,
                  1, kMaxExperts);
-  config.integer(config.has("experts_per_token") ? "experts_per_token" : "num_experts_per_tok",
-                 experts.experts_per_token, 1, kMaxExperts);
+  config.integer("num_experts_per_tok", experts.experts_per_token, 1, kMaxExperts);
   config.optional_number("swiglu_alpha", experts.swiglu_alpha, 1e-3, 1e3);
   int64_t window = 0;
   config.optional_integer("sliding_window", window, 1, kMaxPositions);
   const auto even = [](int64_t layer) { return layer % 2 == 0; };
   read_layer_types(config, window, even, out);
   read_rope(config, out);
+  // The config class's own, where nothing at all is said; rope_theta alone says nothing.
+  const auto scaling = config.find("rope_scaling");
+  if ((!scaling || scaling->json().empty()) && !config.has("rope_parameters")) {
+    const double theta = out.rope.theta;
+    out.rope = {.type = "yarn",
+                .theta = theta,
+                .factor = 32,
+                .truncate = false,
+                .original_max_position_embeddings = 4096};
+    if (config.has("original_max_position_embeddings"))
+      config.whole_number("original_max_position_embeddings",
+                          out.rope.original_max_position_embeddings, 1, kMaxPositions);
+  }
   read_quantization(config, true, out);
 }
 
@@ -85,29 +97,28 @@ class GptOssExperts : public FeedForward {
         source.expert_matrices(experts_name(layer, "gate_up_proj"), {count, d, 2 * inner}, rows);
     const auto down =
         source.expert_matrices(experts_name(layer, "down_proj"), {count, inner, d}, {});
+    std::vector<nn::Weight> first, second;
     for (int64_t e = 0; e < count; ++e) {
       const auto i = static_cast<size_t>(e);
-      gate_up_.push_back(
-          nn::stacked({gate_up[i]}, bias[e].index_select(0, rows.to(bias.device()))));
-      down_.push_back(nn::stacked({down[i]}, down_bias[e]));
+      first.push_back(nn::stacked({gate_up[i]}, bias[e].index_select(0, rows.to(bias.device()))));
+      second.push_back(nn::stacked({down[i]}, down_bias[e]));
     }
+    const double limit = options_.swiglu_limit, alpha = options_.swiglu_alpha;
+    experts_ = nn::ExpertLayers(std::move(first), std::move(second), [=](const at::Tensor& both) {
+      return nn::clamped_swiglu(both, limit, alpha);
+    });
   }
 
   at::Tensor forward(const at::Tensor& x) const override {
     const auto routing = nn::route_softmax(nn::linear(x, router_), options_.experts_per_token);
-    return nn::mixture(x, routing, [&](int64_t expert, const at::Tensor& rows) {
-      const auto i = static_cast<size_t>(expert);
-      const auto inner = nn::clamped_swiglu(nn::linear(rows, gate_up_[i]), options_.swiglu_limit,
-                                            options_.swiglu_alpha);
-      return nn::linear(inner, down_[i]);
-    });
+    return nn::mixture(x, routing, experts_);
   }
+  bool capturable(at::ScalarType dtype) const override { return experts_.on_device(dtype); }
 
  private:
   ExpertsConfig options_;
-  nn::Weight router_;                // [experts, d]
-  std::vector<nn::Weight> gate_up_;  // of each expert [2 * inner, d]
-  std::vector<nn::Weight> down_;     // [d, inner]
+  nn::Weight router_;         // [experts, d]
+  nn::ExpertLayers experts_;  // each [2 * inner, d], gate first, and [d, inner]
 };
 
 }  // namespace

@@ -48,6 +48,29 @@ at::Tensor yarn(const at::Tensor& positions, int64_t dim, const RopeConfig& rope
   return (rope.factor * positions).reciprocal() * (1 - keep) + positions.reciprocal() * keep;
 }
 
+// bloc97 and emozilla 2023: the base grows with the longest sequence beyond the trained length.
+at::Tensor dynamic(const at::Tensor& exponents, int64_t dim, const RopeConfig& rope) {
+  const double longest = static_cast<double>(rope.longest),
+               trained = static_cast<double>(rope.trained);
+  const double d = static_cast<double>(dim);
+  const double stretch = rope.factor * longest / trained - (rope.factor - 1);
+  return at::pow(rope.theta * std::pow(stretch, d / (d - 2)), exponents).reciprocal();
+}
+
+// Ding et al. 2024, "LongRoPE", as in Phi-3.
+at::Tensor longrope(const at::Tensor& positions, const RopeConfig& rope) {
+  base::check(static_cast<int64_t>(rope.wavelengths.size()) == positions.numel(),
+              "longrope has a factor for each frequency");
+  return (at::tensor(rope.wavelengths, at::kDouble).to(at::kFloat) * positions).reciprocal();
+}
+
+double longrope_attention_scaling(const RopeConfig& rope) {
+  if (rope.attention_factor != 0) return rope.attention_factor;
+  if (rope.factor <= 1) return 1;
+  const auto original = static_cast<double>(rope.original_max_position_embeddings);
+  return std::sqrt(1 + std::log(rope.factor) / std::log(original));
+}
+
 double yarn_attention_scaling(const RopeConfig& rope) {
   const auto magnitude = [&](double scale) {
     return rope.factor <= 1 ? 1.0 : 0.1 * scale * std::log(rope.factor) + 1.0;
@@ -79,6 +102,11 @@ RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t rotary_dim) {
   } else if (rope.type == "yarn") {
     inv_freq = yarn(positions, rotary_dim, rope);
     out.attention_scaling = yarn_attention_scaling(rope);
+  } else if (rope.type == "dynamic") {
+    inv_freq = dynamic(exponents, rotary_dim, rope);
+  } else if (rope.type == "longrope") {
+    inv_freq = longrope(positions, rope);
+    out.attention_scaling = longrope_attention_scaling(rope);
   } else {
     base::check(rope.type == "default", "the rope type \"" + rope.type + "\" was refused earlier");
   }

@@ -108,7 +108,9 @@ int64_t first_of_largest(std::span<const float> logits) {
 
 void require_sampling(const SamplingOptions& o, const std::string& what) {
   const auto require = [&](bool holds, const char* name, double found, const char* rule) {
-    if (!holds) throw base::data_error(base::str(what, ": ", name, " is ", found, ", ", rule));
+    if (!holds)
+      throw base::data_error(
+          base::str(what, ": ", name, " is ", base::shortest(found), ", ", rule));
   };
   require(o.temperature >= 0 && std::isfinite(o.temperature), "temperature", o.temperature,
           "expected 0 or above");

@@ -5,7 +5,7 @@
 namespace preimage::lm {
 
 StopWatcher::StopWatcher(const text::Tokenizer& tokenizer, const std::vector<std::string>& stop)
-    : decoder_(tokenizer), stop_(stop) {
+    : tokenizer_(tokenizer), decoder_(tokenizer), stop_(stop) {
   for (const auto& one : stop) longest_ = std::max(longest_, one.size());
 }
 
@@ -15,7 +15,8 @@ bool StopWatcher::push(int64_t id) {
   size_t first = std::string::npos;
   for (const auto& one : stop_) first = std::min(first, text_.find(one, searched));
   if (first == std::string::npos) return false;
-  text_.resize(first);
+  text_ = tokenizer_.cleaned(text_.substr(0, first));
+  found_ = true;
   return true;
 }
 

@@ -14,14 +14,17 @@ class StopWatcher {
   StopWatcher(const text::Tokenizer& tokenizer, const std::vector<std::string>& stop);
   // Whether the text now holds a stop string; it ends before the first one.
   bool push(int64_t id);
-  // After a stop string: the text before it.
+  bool found() const { return found_; }
+  // After a stop string: the text before it, empty where the text began with it.
   const std::string& text() const { return text_; }
 
  private:
+  const text::Tokenizer& tokenizer_;
   text::StreamDecoder decoder_;
   const std::vector<std::string>& stop_;
   size_t longest_ = 1;
   std::string text_;
+  bool found_ = false;
 };
 
 }  // namespace preimage::lm

@@ -13,7 +13,7 @@
 namespace preimage::lm {
 namespace {
 
-struct Candidate {
+struct Attempt {
   Corrected result;
   std::vector<int64_t> generated;  // from the start token to the end token, where it came to one
   at::Tensor embedding;            // [d] float32
@@ -86,15 +86,14 @@ class CorrectionLoop {
     return beam_search(*batch, searches, options_);
   }
 
-  std::vector<Candidate> candidates(const std::vector<Hypothesis>& found) const {
+  std::vector<Attempt> candidates(const std::vector<Hypothesis>& found) const {
     const auto& t5 = inverter_.corrector.config().t5;
-    std::vector<Candidate> out;
+    std::vector<Attempt> out;
     for (const auto& one : found) {
-      Candidate candidate{
-          {one, inverter_.tokenizer.decode(one.ids, {.skip_special = true})}, {}, {}};
+      Attempt candidate{{one, inverter_.tokenizer.decode(one.ids, {.skip_special = true})}, {}, {}};
       candidate.generated = {t5.start_id};
       candidate.generated.insert(candidate.generated.end(), one.ids.begin(), one.ids.end());
-      if (one.finish_reason == "eos") candidate.generated.push_back(t5.eos_ids.front());
+      if (one.finish_reason == "eos") candidate.generated.push_back(t5.separator_id);
       out.push_back(std::move(candidate));
     }
     return out;
@@ -111,7 +110,7 @@ class CorrectionLoop {
   // Embeddings and cosines of the candidates that have none yet.
   void embed() {
     std::vector<int64_t> ids, lengths;
-    std::vector<std::pair<size_t, Candidate*>> fresh;
+    std::vector<std::pair<size_t, Attempt*>> fresh;
     for (size_t i = 0; i < kept_.size(); ++i) {
       for (auto& candidate : kept_[i]) {
         if (candidate.embedding.defined()) continue;
@@ -137,11 +136,11 @@ class CorrectionLoop {
   }
 
   // The nearest, none of them twice.
-  static void keep_best(std::vector<Candidate>& candidates, int64_t count) {
+  static void keep_best(std::vector<Attempt>& candidates, int64_t count) {
     std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
       return a.result.cosine > b.result.cosine;
     });
-    std::vector<Candidate> best;
+    std::vector<Attempt> best;
     std::set<std::vector<int64_t>> seen;
     for (auto& candidate : candidates) {
       if (static_cast<int64_t>(best.size()) == count) break;
@@ -153,7 +152,7 @@ class CorrectionLoop {
   const Inverter& inverter_;
   const std::vector<CorrectionRequest>& requests_;
   const SearchOptions& options_;
-  std::vector<std::vector<Candidate>> kept_;  // of each request
+  std::vector<std::vector<Attempt>> kept_;  // of each request
 };
 
 void require_requests(const Inverter& inverter, const std::vector<CorrectionRequest>& requests) {

@@ -62,9 +62,8 @@ class OneSequence : public RowSearch {
   void finish(const char* reason) {
     completion.finish_reason = reason;
     if (options_.tokenizer) {
-      completion.text = watcher_ && completion.finish_reason == "stop"
-                            ? watcher_->text()
-                            : options_.tokenizer->decode(completion.ids);
+      completion.text = watcher_ && watcher_->found() ? watcher_->text()
+                                                      : options_.tokenizer->decode(completion.ids);
     }
     if (options_.finished) options_.finished(completion);
   }

@@ -57,7 +57,7 @@ at::Tensor Vec2Text::corrector_inputs(const at::Tensor& embedding, const at::Ten
   const auto embed = [&](const std::vector<int64_t>& ids) {
     return t5_->encoder().embed(at::tensor(ids, at::kLong).to(t5_->device()));
   };
-  const auto separator = embed({config_.t5.eos_ids.front()});
+  const auto separator = embed({config_.t5.separator_id});
   auto rows = at::cat(
       {separator, projected(target, transforms_[0]), separator, projected(found, transforms_[2]),
        separator, projected(target - found, transforms_[1]), separator, embed(hypothesis_ids)});

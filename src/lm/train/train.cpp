@@ -1,15 +1,11 @@
 #include "preimage/lm/train/train.hpp"
 
-#include <cmath>
-
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "preimage/base/error.hpp"
-#include "preimage/base/file.hpp"
+#include "preimage/base/json.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/tensor_reduce.hpp"
-#include "preimage/lm/train/train_state.hpp"
 #include "preimage/nn/layers.hpp"
 
 namespace preimage::lm {
@@ -41,65 +37,86 @@ std::vector<TrainStream::Shard> step_shards(const TrainStream& text, const Train
   return shards;
 }
 
-at::ScalarType products_dtype(const TrainOptions& options) {
-  return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+class Training {
+ public:
+  Training(Parameters& parameters, const TrainRequest& request, const TrainPlace& place)
+      : config_(request.config),
+        text_(request.text),
+        validation_(request.validation),
+        options_(request.options),
+        tensors_(expected_tensors(request.config)),
+        adam_{at::zeros_like(parameters.flat), at::zeros_like(parameters.flat), 0},
+        trained_{parameters, adam_, place.world} {
+    options_.schedule.steps = options_.steps;
+  }
+
+  LoopResult run(const TrainPlace& place);
+
+ private:
+  Leaves leaves() const;
+  StepReport step(int64_t step);
+  double validate() const;
+  std::string identity();
+
+  const ModelConfig& config_;
+  const TrainStream& text_;
+  const TrainStream& validation_;
+  TrainOptions options_;
+  TensorList tensors_;
+  optim::AdamWState adam_;
+  Trained trained_;
+};
+
+Leaves Training::leaves() const {
+  return make_leaves(trained_.parameters, tensors_,
+                     options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat);
 }
 
-TrainPoint train_step(Parameters& parameters, optim::AdamWState& adam, const ModelConfig& config,
-                      const TrainStream& text, const TrainOptions& options,
-                      const TrainContext& context, int64_t step) {
-  const auto leaves = make_leaves(parameters, expected_tensors(config), products_dtype(options));
-  const auto model = model_of(leaves, config);
-  const auto shards = step_shards(text, options, step);
+StepReport Training::step(int64_t step) {
+  const auto now = leaves();
+  const auto model = model_of(now, config_);
+  const auto shards = step_shards(text_, options_, step);
   double counted = 0;
   for (const auto& shard : shards) counted += shard.counted;
   counted = std::max(counted, 1.0);
-  TrainPoint point;
-  point.step = step;
-  point.learning_rate = optim::learning_rate(options.schedule, step);
+  const double rate = optim::learning_rate(options_.schedule, step);
   const auto result = data_parallel_step(
-      {parameters, adam, context.world}, leaves,
-      {.micro_shards = options.micro_shards,
-       .learning_rate = point.learning_rate,
-       .adam = options.adam},
+      trained_, now,
+      {.micro_shards = options_.micro_shards, .learning_rate = rate, .adam = options_.adam},
       [&](int64_t s) -> ShardLoss {
         return {shard_loss(*model, shards[static_cast<size_t>(s)], 1 / counted), {}};
       });
-  point.loss = result.loss;
-  point.gradient_norm = result.gradient_norm;
-  return point;
+  return {.loss = result.loss,
+          .gradient_norm = result.gradient_norm,
+          .learning_rate = rate,
+          .items = static_cast<double>(options_.micro_shards * options_.shard_tokens)};
 }
 
-// One row of the stored curve.
-constexpr int64_t kCurveColumns = 6;
-
-at::Tensor curve_tensor(const std::vector<TrainPoint>& curve) {
-  auto out = at::empty({static_cast<int64_t>(curve.size()), kCurveColumns}, at::kDouble);
-  double* row = out.data_ptr<double>();
-  for (const auto& p : curve) {
-    for (const double value : {static_cast<double>(p.step), p.loss, p.gradient_norm,
-                               p.learning_rate, p.validation_loss, p.tokens_per_s}) {
-      *row++ = value;
-    }
-  }
-  return out;
+double Training::validate() const {
+  const auto now = leaves();
+  return evaluate(*model_of(now, config_), validation_,
+                  {options_.evaluate_shards, options_.shard_tokens}, trained_.world);
 }
 
-std::vector<TrainPoint> curve_points(const at::Tensor& tensor) {
-  std::vector<TrainPoint> out;
-  const double* row = tensor.const_data_ptr<double>();
-  for (int64_t i = 0; i < tensor.size(0); ++i, row += kCurveColumns) {
-    out.push_back({static_cast<int64_t>(row[0]), row[1], row[2], row[3], row[4], row[5]});
-  }
-  return out;
+std::string Training::identity() {
+  const auto fields = base::fields_of(options_);
+  return base::canonical({{"options", base::identity_json(fields)},
+                          {"seed", options_.seed},
+                          {"parameters", trained_.parameters.flat.numel()},
+                          {"tokens", {text_.tokens_per_epoch(), validation_.tokens_per_epoch()}}});
 }
 
-void require_finite(const TrainPoint& point) {
-  if (std::isfinite(point.loss) && std::isfinite(point.gradient_norm)) return;
-  throw base::Error(
-      base::ExitCode::bad_config,
-      base::str("training diverged at step ", point.step, ": loss ", point.loss, ", gradient norm ",
-                point.gradient_norm, "; lower schedule.lr or raise schedule.warmup_steps"));
+LoopResult Training::run(const TrainPlace& place) {
+  return run_loop(trained_,
+                  {.step = [this](int64_t number) { return step(number); },
+                   .validate = [this] { return validate(); },
+                   .report = place.report},
+                  {.identity = identity(),
+                   .steps = options_.steps,
+                   .evaluate_every = options_.evaluate_every,
+                   .checkpoint_interval_s = options_.checkpoint_interval_s,
+                   .remedy = "lower train.schedule.lr or raise train.schedule.warmup_steps"},
+                  {place.state, place.budget});
 }
 
 }  // namespace
@@ -111,7 +128,8 @@ void TrainOptions::fields(base::Fields& f) {
   f.add("shard_tokens", shard_tokens,
         {.help = "predicted tokens of a micro-shard", .unit = "tokens", .min = 1, .max = 1e8});
   f.add("context", context, {.help = "longest sequence", .unit = "tokens", .min = 1, .max = 1e6});
-  f.group("schedule", schedule);
+  auto shape = schedule.shape();
+  f.group("schedule", shape);
   f.group("adam", adam);
   f.add("weight_decay", adam.weight_decay,
         {.help = "decoupled decay of matrices", .min = 0, .max = 10});
@@ -120,20 +138,22 @@ void TrainOptions::fields(base::Fields& f) {
         {.help = "validation interval; 0: at the end", .unit = "steps", .min = 0});
   f.add("evaluate_shards", evaluate_shards,
         {.help = "micro-shards of validation text", .min = 1, .max = 1e6});
-  f.add("checkpoint_every", checkpoint_every,
-        {.help = "interval of the resumable state; 0: at the end",
-         .unit = "steps",
-         .min = 0,
-         .role = base::FieldRole::placement});
+  add_checkpoint_interval(f, checkpoint_interval_s);
 }
 
-double evaluate(const Model& model, const TrainStream& text, int64_t shards, int64_t shard_tokens,
+base::ConfigErrors TrainOptions::check(const std::string& prefix) const {
+  auto whole = schedule;
+  whole.steps = steps;
+  return whole.check(prefix + "schedule.");
+}
+
+double evaluate(const Model& model, const TrainStream& text, const EvaluateOptions& options,
                 const cluster::Communicator& world) {
   const at::NoGradGuard no_grad;
   // [sum of nats, counted tokens] of each shard, summed along the tree like gradients.
-  cluster::TreeSum sum(world, shards);
+  cluster::TreeSum sum(world, options.shards);
   for (int64_t s = sum.owned().begin; s < sum.owned().end; ++s) {
-    const auto shard = text.shard(s, shard_tokens);
+    const auto shard = text.shard(s, options.shard_tokens);
     const double nats = shard_loss(model, shard, 1).item<float>();
     sum.add(s, at::tensor({nats, shard.counted}, at::kFloat));
   }
@@ -141,45 +161,8 @@ double evaluate(const Model& model, const TrainStream& text, int64_t shards, int
   return total[0].item<float>() / std::max(1.0f, total[1].item<float>());
 }
 
-TrainResult train(Parameters& parameters, const ModelConfig& config, const TrainStream& text,
-                  const TrainStream& validation, const TrainOptions& options,
-                  const TrainContext& context) {
-  TrainResult result;
-  optim::AdamWState adam{at::zeros_like(parameters.flat), at::zeros_like(parameters.flat), 0};
-  const TrainStateFile state(context.state_folder.empty()
-                                 ? std::filesystem::path()
-                                 : context.state_folder / "train_state.safetensors",
-                             {{"parameters", parameters.flat},
-                              {"first_moment", adam.first},
-                              {"second_moment", adam.second}});
-  if (const auto curve = state.load(context.world)) result.curve = curve_points(*curve);
-  adam.steps = static_cast<int64_t>(result.curve.size());
-  const auto validate = [&] {
-    const auto leaves = make_leaves(parameters, expected_tensors(config), products_dtype(options));
-    return evaluate(*model_of(leaves, config), validation, options.evaluate_shards,
-                    options.shard_tokens, context.world);
-  };
-  for (auto step = static_cast<int64_t>(result.curve.size()); step < options.steps; ++step) {
-    // All ranks must leave together: the decision is collective.
-    if (context.budget && context.world.any(context.budget->must_stop())) {
-      state.save(curve_tensor(result.curve), context.world);
-      return result;
-    }
-    const double begin = base::monotonic_seconds();
-    auto point = train_step(parameters, adam, config, text, options, context, step);
-    require_finite(point);
-    point.tokens_per_s = static_cast<double>(options.micro_shards * options.shard_tokens) /
-                         (base::monotonic_seconds() - begin);
-    const bool last = step + 1 == options.steps;
-    if (last || (options.evaluate_every > 0 && (step + 1) % options.evaluate_every == 0))
-      point.validation_loss = validate();
-    result.curve.push_back(point);
-    if (context.report) context.report(point);
-    if (last || (options.checkpoint_every > 0 && (step + 1) % options.checkpoint_every == 0))
-      state.save(curve_tensor(result.curve), context.world);
-  }
-  result.finished = true;
-  return result;
+LoopResult train(Parameters& parameters, const TrainRequest& request, const TrainPlace& place) {
+  return Training(parameters, request, place).run(place);
 }
 
 }  // namespace preimage::lm

@@ -60,7 +60,9 @@ TEST(Adapter, RefusesOtherMathematics) {
   EXPECT_THAT(refusal({{"peft_type", "IA3"}}), HasSubstr("IA3"));
   EXPECT_THAT(refusal({{"target_parameters", {"experts.down_proj"}}}),
               HasSubstr("target_parameters"));
-  EXPECT_THAT(refusal({{"rank_pattern", {{".*q_proj", 2}}}}), HasSubstr("regular expression"));
+  EXPECT_THAT(refusal({{"rank_pattern", {{"(q_proj", 2}}}}), HasSubstr("regular expression"));
+  EXPECT_THAT(refusal({{"target_modules", "*"}}), HasSubstr("target_modules"));
+  EXPECT_THAT(refusal({{"init_lora_weights", "corda"}}), HasSubstr("init_lora_weights: \"corda\""));
   EXPECT_THAT(refusal({{"r", 8}}), HasSubstr("shape [4, 40], expected [8, 40]"));
   EXPECT_THAT(refusal({{"r", 0}}), HasSubstr("r: found 0"));
   EXPECT_THAT(refusal({{"r", "4"}}), HasSubstr("r"));

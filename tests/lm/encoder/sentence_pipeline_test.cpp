@@ -54,7 +54,7 @@ TEST_P(Pipelines, VectorsOfSentenceTransformers) {
     EXPECT_LT(far(vectors[row], truth("pipeline", i)), 1e-5) << i;
     EXPECT_LT(far(mean[row], truth("mean", i)), 1e-5) << i;
     EXPECT_LT(far(first[row], truth("first", i)), 1e-5) << i;
-    EXPECT_LE(sources[i].size(), static_cast<size_t>(pipeline.max_tokens()));
+    EXPECT_LE(sources[i].size(), static_cast<size_t>(pipeline.text().max_tokens));
     // Alone: the same bits.
     const auto own = nn::make_packing({lengths[i]}, at::kCPU);
     const auto states = encoder->hidden(encoder->embed(at::tensor(sources[i], at::kLong)), own);
@@ -77,7 +77,10 @@ std::string error_of(const std::string& modules, const std::string& pooling,
 std::string modules_of(const std::vector<std::pair<std::string, std::string>>& modules) {
   auto list = base::Json::array();
   for (const auto& [type, path] : modules)
-    list.push_back({{"idx", list.size()}, {"name", "x"}, {"path", path}, {"type", "a.b." + type}});
+    list.push_back({{"idx", list.size()},
+                    {"name", std::to_string(list.size())},
+                    {"path", path},
+                    {"type", "a.b." + type}});
   return list.dump();
 }
 

@@ -41,9 +41,4 @@ class Checkpoint {
   std::vector<std::string> notes_;
 };
 
-// Hashes that make up a model's identity: config.json, generation_config.json and tokenizer.json
-// whole (null when absent), each safetensors file by header, size and 16 evenly spaced blocks of 64
-// KiB (a 15 GB file is not read whole).
-base::Json checkpoint_identity(const std::filesystem::path& folder);
-
 }  // namespace preimage::lm

@@ -11,14 +11,19 @@
 namespace preimage::lm {
 
 struct RopeConfig {
-  std::string type = "default";  // default | linear | llama3 | yarn
+  std::string type = "default";  // default | linear | llama3 | yarn | dynamic | longrope
   double theta = 10000;
   double factor = 1;
-  double low_freq_factor = 1, high_freq_factor = 4;             // llama3
-  double beta_fast = 32, beta_slow = 1;                         // yarn
-  double attention_factor = 0, mscale = 0, mscale_all_dim = 0;  // yarn; 0: not given
-  bool truncate = true;                                         // yarn
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  double attention_factor = 0;                       // yarn, longrope; 0: not given
+  double mscale = 0, mscale_all_dim = 0;             // yarn; 0: not given
+  bool truncate = true;                              // yarn
   int64_t original_max_position_embeddings = 0;
+  // dynamic: base and factor^-1 grow with the longest sequence beyond the trained one; longrope:
+  // `wavelengths` multiply those of the default, short ones up to the original length.
+  int64_t longest = 0, trained = 0;  // of dynamic
+  std::vector<double> wavelengths;   // of longrope, one for each frequency
 };
 
 // Mixture-of-experts layers: all but the first `first_dense_layers`.
@@ -66,25 +71,34 @@ struct ModelConfig {
   std::optional<LatentAttentionConfig> latent;
   RopeConfig rope;
   StoredQuantization stored;
-  bool original_names = false;   // gpt-oss as its own code stores it
-  int64_t extra_layers = 0;      // multi-token-prediction layers, permitted and ignored
-  std::vector<int64_t> eos_ids;  // generation_config.json wins over config.json
-  int64_t bos_id = -1, pad_id = -1;
+  bool original_names = false;  // gpt-oss as its own code stores it
+  int64_t extra_layers = 0;     // multi-token-prediction layers, permitted and ignored
+  // What ends a generation: the ids of generation_config.json where there is one (it may name
+  // none), else of config.json.
+  std::vector<int64_t> eos_ids;
+  int64_t bos_id = -1, pad_id = -1;  // -1: none
   std::string stored_dtype;  // "bfloat16", "float32": as config.json says; the tensors decide
+  int64_t context = 0;       // the longest sequence, as the caller named it; 0: not named
+  // What was read otherwise than a user may think, or not at all: a line each, for the user.
+  std::vector<std::string> notes;
 
   int64_t window(int64_t layer) const {
     return windows.empty() ? 0 : windows[static_cast<size_t>(layer)];
   }
   bool sparse(int64_t layer) const { return experts && layer >= experts->first_dense_layers; }
+  // Dimensions of a head (or of its rotary part) that the rotary embedding turns.
+  int64_t rotary_dim() const { return latent ? latent->rotary_dim : head_dim; }
   int64_t parameters() const;         // tied matrices counted once
   int64_t active_parameters() const;  // of one token: the experts that it meets
 };
 
-// Reads config.json (and generation_config.json where present). Every wrong or absurd value is one
-// line that names the key and the rule; all of them at once (ExitCode::bad_data). auto_map and
-// other keys that ask for code of the checkpoint are ignored: nothing of a checkpoint is ever
-// executed.
-ModelConfig read_model_config(const std::filesystem::path& folder);
+// Reads config.json (and generation_config.json where present). A key that is not there has the
+// value of the family's config class in transformers. Every wrong or absurd value is one line that
+// names the key and the rule; all of them at once (ExitCode::bad_data). auto_map and other keys
+// that ask for code of the checkpoint are ignored: nothing of a checkpoint is ever executed.
+// `context`: the longest sequence that is to be computed, which rope types dynamic and longrope
+// need; 0: not given.
+ModelConfig read_model_config(const std::filesystem::path& folder, int64_t context = 0);
 
 // "qwen2 (Qwen2ForCausalLM)" of each family that can be read.
 std::vector<std::string> supported_families();

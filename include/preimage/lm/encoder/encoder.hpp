@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -16,10 +17,11 @@
 namespace preimage::lm {
 
 struct EncoderConfig {
-  std::string family;  // "t5" | "bert"
+  std::string family;  // "t5" | "bert" | "modernbert"
   int64_t hidden_size = 0, vocab_size = 0;
   int64_t max_tokens =
       0;  // positions that the model has; 0: no limit of its own (relative positions)
+  std::vector<std::string> notes;  // for the user: a line each
 };
 
 class Encoder {
@@ -42,7 +44,7 @@ bool is_encoder_folder(const std::filesystem::path& folder);
 // Sizes from config.json alone. ExitCode::bad_data as for decoders: file, key, found, expected.
 EncoderConfig read_encoder_config(const std::filesystem::path& folder);
 
-// Loads the encoder of a T5 or BERT folder; of an encoder-decoder, its encoder alone.
+// Loads the encoder of a T5, BERT or ModernBERT folder; of an encoder-decoder, its encoder alone.
 std::shared_ptr<const Encoder> load_encoder(const std::filesystem::path& folder,
                                             const LoadOptions& options);
 

@@ -25,7 +25,9 @@ struct T5Config {
   bool scaled_output = true;  // decoder states times hidden_size^-1/2 before the head
   bool own_head = false;      // lm_head.weight differs from the embedding
   int64_t pad_id = 0, start_id = 0;
-  std::vector<int64_t> eos_ids = {1};  // generation_config.json wins over config.json
+  int64_t separator_id = 1;  // config.json's first end token: stands between vec2text's inputs
+  std::vector<int64_t> eos_ids = {1};  // end a generation: as in ModelConfig
+  std::vector<std::string> notes;      // for the user: a line each
   int64_t parameters() const;
 };
 

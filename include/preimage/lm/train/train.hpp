@@ -17,6 +17,7 @@
 #include "preimage/lm/checkpoint/checkpoint.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/lm/train/data_parallel.hpp"
+#include "preimage/lm/train/loop.hpp"
 #include "preimage/optim/schedule.hpp"
 
 namespace preimage::lm {
@@ -68,23 +69,16 @@ struct TrainOptions {
   int64_t micro_shards = 8;  // gradients summed in a fixed tree; divides the work among ranks
   int64_t shard_tokens = 4096;
   int64_t context = 512;
-  optim::ScheduleOptions schedule = {.kind = "warmup-cosine", .lr = 1e-3};
+  optim::ScheduleOptions schedule = {.kind = "warmup-cosine", .lr = 1e-3};  // as long as `steps`
   optim::AdamOptions adam = {.beta2 = 0.95, .weight_decay = 0.1};
   std::string dtype = "float32";  // of the products; parameters and moments are float32
   int64_t evaluate_every = 200;   // steps; 0: only at the end
   int64_t evaluate_shards = 8;
-  int64_t checkpoint_every = 0;  // steps; 0: only at the end
+  double checkpoint_interval_s = 60;
   uint64_t seed = 0;
   void fields(base::Fields& f);
-};
-
-struct TrainPoint {
-  int64_t step = 0;
-  double loss = 0;  // nats a counted token, mean over the step
-  double gradient_norm = 0;
-  double learning_rate = 0;
-  double validation_loss = -1;  // nats a token; -1 where it was not measured
-  double tokens_per_s = 0;      // measured
+  // Rules between fields; `prefix` ("train.") starts every name.
+  base::ConfigErrors check(const std::string& prefix) const;
 };
 
 // From scratch: normal(0, 0.02) matrices (the projections back into the residual stream scaled by
@@ -93,27 +87,30 @@ Parameters initial_parameters(const ModelConfig& config, uint64_t seed, at::Devi
 Parameters load_parameters(const std::filesystem::path& folder, const ModelConfig& config,
                            at::Device device);
 
-struct TrainContext {
+struct TrainRequest {
+  const ModelConfig& config;
+  const TrainStream& text;
+  const TrainStream& validation;
+  TrainOptions options;
+};
+
+struct TrainPlace {
   const cluster::Communicator& world;
-  at::Device device;
-  std::filesystem::path state_folder;             // holds the resumable state; "" keeps none
-  base::Budget* budget;                           // may stop the training between steps
-  std::function<void(const TrainPoint&)> report;  // after each step, on every rank
+  std::filesystem::path state;                    // file of the resumable state; "" keeps none
+  base::Budget* budget = nullptr;                 // may stop the training between steps
+  std::function<void(const CurvePoint&)> report;  // after each step, on every rank
 };
 
-struct TrainResult {
-  std::vector<TrainPoint> curve;  // of all steps, those before a resume too
-  bool finished = false;          // false: stopped by the budget; the state is on disk
+// Trains in place: run_loop() over next-token losses. The losses of the curve, its validations too,
+// are nats a counted token, its items predicted tokens. All ranks call it.
+LoopResult train(Parameters& parameters, const TrainRequest& request, const TrainPlace& place);
+
+struct EvaluateOptions {
+  int64_t shards = 8;
+  int64_t shard_tokens = 4096;
 };
-
-// Trains in place. All ranks call it; when `state_folder` holds a state of the same options it goes
-// on from there.
-TrainResult train(Parameters& parameters, const ModelConfig& config, const TrainStream& text,
-                  const TrainStream& validation, const TrainOptions& options,
-                  const TrainContext& context);
-
-// Mean nats a counted token of `shards` micro-shards.
-double evaluate(const Model& model, const TrainStream& text, int64_t shards, int64_t shard_tokens,
+// Mean nats a counted token of the first micro-shards. Collective.
+double evaluate(const Model& model, const TrainStream& text, const EvaluateOptions& options,
                 const cluster::Communicator& world);
 
 // Writes config.json's companion model.safetensors with the published names in `dtype`.

@@ -17,16 +17,20 @@ namespace preimage::lm {
 class TrainStateFile {
  public:
   using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
-  // `file` "" keeps nothing. Loads into `tensors` and saves from them.
-  TrainStateFile(std::filesystem::path file, Tensors tensors);
+  // `file` "" keeps nothing. Loads into `tensors` and saves from them. `identity` names the
+  // training.
+  TrainStateFile(std::filesystem::path file, std::string identity, Tensors tensors);
   // The curve [steps, columns] float64 when there is a state; all ranks get the same. Collective.
-  // ExitCode::bad_data when it is the state of another model.
+  // CollectiveError bad_data when it is the state of another training.
   std::optional<at::Tensor> load(const cluster::Communicator& world) const;
-  // Rank 0 writes. Collective only in that all ranks may call it.
+  // Rank 0 writes, the others wait for it. Collective. CollectiveError io when it cannot.
   void save(const at::Tensor& curve, const cluster::Communicator& world) const;
 
  private:
+  at::Tensor read() const;
+
   std::filesystem::path path_;
+  std::string identity_;  // SHA-256
   Tensors tensors_;
 };
 
