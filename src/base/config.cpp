@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <type_traits>
 
@@ -29,9 +30,10 @@ std::string type_name() {
 std::string range_text(const FieldInfo& info) {
   if (!info.choices.empty()) return "one of " + join(info.choices, ", ");
   const bool low = std::isfinite(info.min), high = std::isfinite(info.max);
-  if (low && high) return str("from ", info.min, " to ", info.max);
-  if (low) return str("at least ", info.min);
-  if (high) return str("at most ", info.max);
+  // In full: 0.99999999 as "1" would refuse 1 and ask for it.
+  if (low && high) return "from " + shortest(info.min) + " to " + shortest(info.max);
+  if (low) return "at least " + shortest(info.min);
+  if (high) return "at most " + shortest(info.max);
   return "";
 }
 
@@ -109,6 +111,12 @@ std::vector<std::string> names_at(const Fields& fields, const std::string& prefi
 
 std::string unknown_key(const Fields& fields, const std::string& prefix, const std::string& name) {
   const auto valid = names_at(fields, prefix);
+  if (is_group(fields, prefix + name)) {
+    std::vector<std::string> inside = names_at(fields, prefix + name + ".");
+    for (auto& field : inside) field = prefix + name + "." + field;
+    return "\"" + prefix + name + "\" is a group of fields, not a field; set " +
+           join(inside, " or ");
+  }
   auto near = nearest(name, valid);
   std::string shown_prefix = prefix;
   if (near.empty()) {  // perhaps the right name at another level
@@ -126,34 +134,44 @@ struct Reader {
   Fields& fields;
   const std::string& place;
   const std::string& text;
-  std::vector<std::pair<int64_t, std::string>> errors;  // line and message
-  std::set<std::string> seen;
+  std::vector<std::pair<int64_t, std::string>> errors;   // line and message
+  std::map<std::string, std::vector<std::string>> seen;  // path -> the keys that led there
 
-  void error(const std::string& path, const std::string& what) {
-    std::vector<std::string> keys;
-    size_t from = 0;
-    for (size_t dot; (dot = path.find('.', from)) != path.npos; from = dot + 1) {
-      keys.push_back(path.substr(from, dot - from));
-    }
-    keys.push_back(path.substr(from));
-    const int64_t line = text.empty() ? 0 : line_of_path(text, keys);
+  int64_t line_of(const std::vector<std::string>& keys) const {
+    return text.empty() ? 0 : line_of_path(text, keys);
+  }
+
+  void error(const std::vector<std::string>& keys, const std::string& what) {
+    const int64_t line = line_of(keys);
     errors.emplace_back(line, line > 0 ? str(place, ":", line, ": ", what) : place + ": " + what);
   }
 
-  void walk(const Json& object, const std::string& prefix) {
+  void read(const Field& field, const Json& value, const std::vector<std::string>& keys) {
+    // JSON knows no equal keys in one object, but {"a.b": 1, "a": {"b": 2}} names one field twice.
+    const auto [before, fresh] = seen.emplace(field.path, keys);
+    if (!fresh) {
+      const int64_t line = std::min(line_of(keys), line_of(before->second));
+      error(line_of(keys) > line ? keys : before->second,
+            str("\"", field.path, "\": given twice", line > 0 ? str(", first in line ", line) : "",
+                "; keep one"));
+    }
+    if (const auto wrong = assign(field, value); !wrong.empty())
+      error(keys, "\"" + field.path + "\": " + wrong);
+  }
+
+  void walk(const Json& object, const std::string& prefix, std::vector<std::string> keys = {}) {
+    keys.emplace_back();
     for (const auto& [name, value] : object.items()) {
       const std::string path = prefix + name;
+      keys.back() = name;
       if (const Field* field = fields.find(path)) {
-        seen.insert(path);
-        if (const auto wrong = assign(*field, value); !wrong.empty()) {
-          error(path, "\"" + path + "\": " + wrong);
-        }
+        read(*field, value, keys);
       } else if (!is_group(fields, path)) {
-        error(path, unknown_key(fields, prefix, name));
+        error(keys, unknown_key(fields, prefix, name));
       } else if (value.is_object()) {
-        walk(value, path + ".");
+        walk(value, path + ".", keys);
       } else {
-        error(path, "\"" + path + "\": found " + shown(value) + ", expected an object");
+        error(keys, "\"" + path + "\": found " + shown(value) + ", expected an object");
       }
     }
   }

@@ -7,24 +7,11 @@
 #include <cerrno>
 
 #include "preimage/base/error.hpp"
+#include "preimage/base/output.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::base {
 namespace {
-
-void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
-  const size_t total = bytes.size();
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      throw errno_error(
-          str(path.string(), ": writing ", total, " bytes failed after ", total - bytes.size()),
-          errno);
-    }
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-}
 
 struct Fd {
   int value;
@@ -44,6 +31,15 @@ void require_regular_file(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(status)) {
     throw data_error(path.string() + ": not a regular file; a plain file is expected here");
   }
+}
+
+void require_named_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (!std::filesystem::exists(status))
+    throw config_error(path.string() + ": no such file; check the path");
+  if (std::filesystem::is_directory(status))
+    throw config_error(path.string() + ": is a folder; a file is expected here");
 }
 
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {

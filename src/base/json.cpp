@@ -1,11 +1,14 @@
 #include "preimage/base/json.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <set>
 #include <vector>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
+#include "preimage/base/json_text.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/utf8.hpp"
 
@@ -39,8 +42,8 @@ struct Bounded {
   }
 };
 
-// A first pass over the bytes that bounds the depth before the recursive parser sees them, and
-// turns bare NaN and Infinity into null where that is allowed.
+// A first pass over the bytes that bounds the depth, since whoever walks or writes the value
+// recurses, refuses NUL, and turns bare NaN and Infinity into null where that is allowed.
 Bounded bounded(std::string_view text, const std::string& place, const JsonLimits& limits,
                 int64_t first_line) {
   Bounded out;
@@ -118,6 +121,31 @@ void scan_keys(std::string_view text, const Visit& visit) {
   }
 }
 
+// What a file that is no text at all is, by its first bytes, and what to do; or "".
+std::string kind_of_binary(std::string_view text) {
+  using namespace std::string_view_literals;
+  struct Kind {
+    std::string_view magic;
+    const char* text;
+  };
+  static constexpr Kind kinds[] = {
+      {"\x1f\x8b"sv, "compressed with gzip; unpack it first (gunzip)"},
+      {"\x28\xb5\x2f\xfd"sv, "compressed with zstd; unpack it first (unzstd)"},
+      {"\xfd"
+       "7zXZ\0"sv,
+       "compressed with xz; unpack it first (unxz)"},
+      {"BZh"sv, "compressed with bzip2; unpack it first (bunzip2)"},
+      {"PK\x03\x04"sv, "a zip archive (or a PyTorch file in one); unpack it first (unzip)"},
+      {"\x89HDF\r\n\x1a\n"sv, "an HDF5 file; JSON is expected here"},
+      {"PAR1"sv, "a Parquet file; write it as JSON Lines first"},
+      {"\xff\xfe"sv, "UTF-16 text; write it as UTF-8"},
+      {"\xfe\xff"sv, "UTF-16 text; write it as UTF-8"}};
+  for (const auto& kind : kinds) {
+    if (text.starts_with(kind.magic)) return kind.text;
+  }
+  return "";
+}
+
 // Offset of the second of two equal keys of one object. Keys equal only after unescaping are not
 // seen: then the end of the text.
 size_t duplicate_offset(std::string_view text) {
@@ -127,6 +155,19 @@ size_t duplicate_offset(std::string_view text) {
     if (!seen.emplace(object, path.back()).second) found = std::min(found, offset);
   });
   return found;
+}
+
+// The parser does not say which number it was.
+[[noreturn]] void fail_at_overflow(std::string_view text, const std::string& place,
+                                   int64_t first_line) {
+  visit_numbers(text, [&](const NumberText& number) {
+    if (!std::isinf(std::strtod(std::string(number.text).c_str(), nullptr))) return;
+    const auto where = number.path.empty() ? "" : number.path + ": ";
+    fail(text, number.offset, place, first_line,
+         str(where, "found ", number.text.substr(0, 40), number.text.size() > 40 ? "..." : "",
+             ", which is beyond the largest number (1.8e308)"));
+  });
+  throw data_error(place + ": a number is out of the range of a double");
 }
 
 }  // namespace
@@ -139,6 +180,8 @@ Json parse_json(std::string_view text, const std::string& place, const JsonLimit
   }
   if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   if (text.empty()) throw data_error(place + ": empty, expected a JSON value");
+  if (const auto kind = kind_of_binary(text); !kind.empty() && first_line == 1)
+    throw data_error(place + ": " + kind);
   if (const size_t bad = first_invalid_utf8(text); bad != text.npos) {
     fail(text, bad, place, first_line, str("invalid UTF-8 at byte ", bad));
   }
@@ -170,7 +213,7 @@ Json parse_json(std::string_view text, const std::string& place, const JsonLimit
                                                             : str("byte ", static_cast<int>(found));
     fail(text, offset, place, first_line, "not valid JSON: unexpected " + shown);
   } catch (const Json::out_of_range&) {
-    throw data_error(place + ": a number is out of the range of a double");
+    fail_at_overflow(text, place, first_line);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "preimage/base/error.hpp"
+#include "preimage/base/terminal.hpp"
 
 namespace preimage::base {
 namespace {
@@ -59,7 +60,7 @@ Log::Log(const Options& options) {
 }
 
 void Log::write(LogLevel level, const std::string& text) const {
-  if (sinks_) sinks_->logger.log(level_of(level), text);
+  if (sinks_) sinks_->logger.log(level_of(level), visible_text(text));
 }
 
 void Log::flush() const {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,10 +50,15 @@ std::vector<char*> pointers(std::vector<std::string>& list) {
   return out;
 }
 
-}  // namespace
+// What this process ignores (catch_stop_signals) is no business of a child's.
+constexpr int kResetSignals[] = {SIGPIPE, SIGXFSZ};
 
-pid_t start_process(const ProcessOptions& options) {
-  check(!options.argv.empty(), "a process has an argv");
+struct Words {
+  std::vector<char*> argv, envp;
+};
+
+// What posix_spawn can do.
+int spawn(const ProcessOptions& options, const Words& words, pid_t& pid) {
   SpawnActions actions;
   if (options.stdin_fd < 0) {
     posix_spawn_file_actions_addopen(&actions.value, 0, "/dev/null", O_RDONLY, 0);
@@ -64,10 +70,9 @@ pid_t start_process(const ProcessOptions& options) {
   if (options.stderr_fd >= 0)
     posix_spawn_file_actions_adddup2(&actions.value, options.stderr_fd, 2);
   SpawnAttributes attributes;
-  // What this process ignores (catch_stop_signals) is no business of a child's.
   sigset_t defaults;
   sigemptyset(&defaults);
-  for (const int signal : {SIGPIPE, SIGXFSZ}) sigaddset(&defaults, signal);
+  for (const int signal : kResetSignals) sigaddset(&defaults, signal);
   posix_spawnattr_setsigdefault(&attributes.value, &defaults);
   short flags = POSIX_SPAWN_SETSIGDEF;
   if (options.own_process_group) {
@@ -75,13 +80,53 @@ pid_t start_process(const ProcessOptions& options) {
     posix_spawnattr_setpgroup(&attributes.value, 0);
   }
   posix_spawnattr_setflags(&attributes.value, flags);
+  return ::posix_spawnp(&pid, words.argv[0], &actions.value, &attributes.value, words.argv.data(),
+                        words.envp.data());
+}
+
+// Runs in the child of a vfork, in the memory of its parent, up to exec: system calls only.
+void become(const ProcessOptions& options, const Words& words, pid_t parent) {
+  if (options.death_signal != 0) {
+    ::prctl(PR_SET_PDEATHSIG, options.death_signal);
+    if (::getppid() != parent) _exit(127);  // it ended before that
+  }
+  const int in =
+      options.stdin_fd < 0 ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : options.stdin_fd;
+  ::dup2(in, 0);
+  ::fcntl(0, F_SETFD, 0);  // where it was 0 already
+  if (options.stdout_fd >= 0) ::dup2(options.stdout_fd, 1);
+  if (options.stderr_fd >= 0) ::dup2(options.stderr_fd, 2);
+  if (options.own_process_group) ::setpgid(0, 0);
+  for (const int signal : kResetSignals) ::signal(signal, SIG_DFL);
+  for (const int signal : options.ignored) ::signal(signal, SIG_IGN);
+  ::execvpe(words.argv[0], words.argv.data(), words.envp.data());
+}
+
+[[gnu::noinline]] int vfork_and_become(const ProcessOptions& options, const Words& words,
+                                       pid_t& pid) {
+  volatile int error = 0;
+  const pid_t parent = ::getpid();
+  pid = ::vfork();
+  if (pid == 0) {
+    become(options, words, parent);
+    error = errno;
+    _exit(127);
+  }
+  if (pid < 0) return errno;
+  if (error != 0) ::waitpid(pid, nullptr, 0);
+  return error;
+}
+
+}  // namespace
+
+pid_t start_process(const ProcessOptions& options) {
+  check(!options.argv.empty(), "a process has an argv");
   auto arguments = options.argv;
   auto environment = merged_environment(options.environment);
-  const auto argv = pointers(arguments);
-  const auto envp = pointers(environment);
+  const Words words{pointers(arguments), pointers(environment)};
   pid_t pid = 0;
-  const int error =
-      ::posix_spawnp(&pid, argv[0], &actions.value, &attributes.value, argv.data(), envp.data());
+  const bool plain = options.death_signal == 0 && options.ignored.empty();
+  const int error = plain ? spawn(options, words, pid) : vfork_and_become(options, words, pid);
   if (error != 0) {
     throw unavailable_error("cannot start " + options.argv[0] + ": " + std::strerror(error));
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 
@@ -32,17 +33,58 @@ std::vector<int> affinity() {
   return cores;
 }
 
-// CPUs' worth of time that the control group grants, or a large number. Containers limit time, not
-// the mask, and threads beyond the quota only throttle each other.
-double cpu_quota() {
+double quota_of(const std::string& folder) {
   double quota = 0;
   double period = 0;
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::ifstream v2(folder + "/cpu.max");
   if (v2 >> quota >> period && period > 0) return quota / period;
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  std::ifstream v1_quota(folder + "/cpu.cfs_quota_us");
+  std::ifstream v1_period(folder + "/cpu.cfs_period_us");
   if (v1_quota >> quota && v1_period >> period && quota > 0 && period > 0) return quota / period;
   return 1e9;
+}
+
+// CPUs' worth of time that the control groups grant, or a large number. Containers limit time, not
+// the mask, and threads beyond the quota only throttle each other. A group is bound by those above
+// it, too; inside a container its own group is the root of what can be seen.
+double cpu_quota() {
+  constexpr const char* kMounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified",
+                                     "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"};
+  double quota = 1e9;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {  // "4:cpu,cpuacct:/a/b", "0::/a/b"
+    const size_t path = line.find(':', line.find(':') + 1);
+    if (path == std::string::npos) continue;
+    std::string group = line.substr(path + 1);
+    for (;; group.erase(group.rfind('/'))) {
+      for (const char* mount : kMounts) quota = std::min(quota, quota_of(mount + group));
+      if (group.find('/') == std::string::npos) break;
+    }
+  }
+  for (const char* mount : kMounts) quota = std::min(quota, quota_of(mount));
+  return quota;
+}
+
+// As other programs understand it: "4", or "4,2" for nested regions. 0: not set, or no number.
+int omp_num_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (!text) return 0;
+  char* end = nullptr;
+  const long count = std::strtol(text, &end, 10);
+  return end != text && (*end == '\0' || *end == ',') && count > 0 && count <= 1 << 20
+             ? static_cast<int>(count)
+             : 0;
+}
+
+// Threads far beyond the cores only cost: a slip of the pen, then.
+void refuse_many_threads(int threads, int cores, const char* whose) {
+  constexpr int kAtLeast = 16, kPerCore = 4;
+  const int most = std::max(kAtLeast, kPerCore * cores);
+  if (threads <= most) return;
+  throw CollectiveError(base::ExitCode::bad_config,
+                        base::str(whose, ": found ", threads, " threads for a rank; it may use ",
+                                  cores, cores == 1 ? " core" : " cores", " here, and at most ",
+                                  most, " threads are taken; 0 chooses by itself"));
 }
 
 // What each rank tells the others before devices are given out.
@@ -90,6 +132,14 @@ int usable_cores() {
   return std::max(1, static_cast<int>(std::min<double>(mask, std::ceil(cpu_quota()))));
 }
 
+bool built_with_cuda() {
+#ifdef PREIMAGE_CUDA
+  return true;
+#else
+  return false;
+#endif
+}
+
 int gpu_count() {
 #ifdef PREIMAGE_CUDA
   return static_cast<int>(c10::cuda::device_count());
@@ -107,8 +157,13 @@ Placement place(const Session& session, const PlacementOptions& options) {
   Placement out{
       .host = session.host(), .local_rank = session.local_rank(), .cores = usable_cores()};
   out.gpus = mine.gpus;
-  out.threads =
-      options.threads > 0 ? options.threads : std::max(1, out.cores / static_cast<int>(same));
+  const int by_environment = omp_num_threads();
+  out.threads = options.threads > 0  ? options.threads
+                : by_environment > 0 ? by_environment
+                                     : std::max(1, out.cores / static_cast<int>(same));
+  const int most = static_cast<int>(session.world().all_reduce_max(out.threads));
+  const int least_cores = -static_cast<int>(session.world().all_reduce_max(-out.cores));
+  refuse_many_threads(most, least_cores, options.threads > 0 ? "threads" : "OMP_NUM_THREADS");
   const bool all_have_gpus =
       std::all_of(offers.begin(), offers.end(), [](const Offer& offer) { return offer.gpus > 0; });
   if (options.device == "cpu") return out;

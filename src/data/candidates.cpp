@@ -19,12 +19,13 @@ bool label_of(const base::JsonNode& node) {
 }
 
 // What the candidates of a problem must agree on.
-struct Problem {
+struct SharedFields {
   std::string prompt, split, place;
   std::set<int64_t> indices;
 };
 
-void check_problem(const base::JsonNode& record, const Candidate& candidate, Problem& problem) {
+void check_problem(const base::JsonNode& record, const Candidate& candidate,
+                   SharedFields& problem) {
   if (problem.place.empty()) {
     problem.prompt = candidate.prompt;
     problem.split = candidate.split;
@@ -47,7 +48,7 @@ std::vector<Candidate> read_candidates(const std::filesystem::path& path) {
   LineReader lines(path);
   base::JsonLimits limits;
   limits.max_bytes = 64u << 20;
-  std::map<std::string, Problem> problems;
+  std::map<std::string, SharedFields> problems;
   std::map<std::string, std::string> ids;  // of prompts without a problem id
   std::vector<Candidate> out;
   std::string line;
@@ -63,7 +64,7 @@ std::vector<Candidate> read_candidates(const std::filesystem::path& path) {
     const auto id = record.find("problem");
     one.problem =
         id ? id->string() : ids.try_emplace(one.prompt, base::str("#", ids.size())).first->second;
-    Problem& problem = problems[one.problem];
+    SharedFields& problem = problems[one.problem];
     const auto index = record.find("candidate");
     one.index = index ? index->integer(0) : static_cast<int64_t>(problem.indices.size());
     check_problem(record, one, problem);

@@ -1,9 +1,12 @@
 #include "preimage/run/job.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
+#include "preimage/base/json_node.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/run/sweep.hpp"
 
@@ -33,11 +36,16 @@ struct Head {
   Json sweep = Json::object();
 };
 
-Head take_head(Json& document, const std::string& place) {
+Head take_head(Json& document, const std::string& place, const std::string& text) {
   Head out;
   const auto method = document.find("method");
-  if (method == document.end() || !method->is_string()) {
+  if (method == document.end()) {
     throw base::config_error(place + ": \"method\" is missing; name one of `preimage methods`");
+  }
+  if (!method->is_string()) {
+    throw base::config_error(str(place, ":", base::line_of_key(text, "method"), ": \"method\" is ",
+                                 base::described(*method),
+                                 ", expected a string: one of `preimage methods`"));
   }
   out.method = *method;
   if (document.contains("sweep")) out.sweep = document["sweep"];
@@ -64,6 +72,12 @@ std::vector<std::string> take_sweep_settings(const std::vector<std::string>& all
     sweep[field] = values;
   }
   return rest;
+}
+
+// " (did you mean "dcm"?)", or nothing.
+std::string suggestion(const std::string& method, const std::vector<std::string>& methods) {
+  const auto near = base::nearest(method, methods);
+  return near.empty() ? "" : " (did you mean \"" + near + "\"?)";
 }
 
 base::Fields all_fields(Combination& combination) {
@@ -111,6 +125,16 @@ Combination make_combination(const Source& source, const Json& sweep,
   return out;
 }
 
+void require_identity_files(const Job& job) {
+  std::set<std::string> missing;
+  for (const auto& combination : job.combinations) {
+    for (const auto& file : combination.experiment->identity_files()) {
+      if (!std::filesystem::exists(file)) missing.insert(file + ": no such file; the job names it");
+    }
+  }
+  base::throw_if_any({missing.begin(), missing.end()});
+}
+
 void erase_path(Json& tree, const std::string& path) {
   Json* at = &tree;
   size_t begin = 0;
@@ -128,16 +152,16 @@ Job parse_job(const std::string& text, const JobRequest& request, const Experime
               bool check) {
   Source source{.place = request.job.string(), .text = text};
   source.document = parse_document(text, source.place);
-  Head head = take_head(source.document, source.place);
+  Head head = take_head(source.document, source.place, text);
   source.settings = take_sweep_settings(request.set, head.sweep);
   Job job{.method = head.method, .sweep = head.sweep};
   ConfigErrors errors;
   for (const auto& sweep : expand_sweep(head.sweep, source.place)) {
     auto experiment = factory(head.method);
     if (!experiment) {
-      throw base::config_error(str(source.place, ":", base::line_of_key(text, "method"),
-                                   ": unknown method \"", head.method,
-                                   "\"; see `preimage methods`"));
+      throw base::config_error(str(
+          source.place, ":", base::line_of_key(text, "method"), ": unknown method \"", head.method,
+          "\"", suggestion(head.method, request.methods), "; see `preimage methods`"));
     }
     job.combinations.push_back(make_combination(source, sweep, std::move(experiment), errors));
   }
@@ -149,6 +173,7 @@ Job parse_job(const std::string& text, const JobRequest& request, const Experime
       }
     }
     base::throw_if_any(errors);
+    require_identity_files(job);
   }
   refuse_swept_placement(all_fields(job.combinations.front()), head.sweep, source, errors);
   base::throw_if_any(errors);
@@ -158,6 +183,7 @@ Job parse_job(const std::string& text, const JobRequest& request, const Experime
 }
 
 Job load_job(const JobRequest& request, const ExperimentFactory& factory) {
+  base::require_named_file(request.job);
   return parse_job(base::read_file(request.job, kJobLimits.max_bytes), request, factory, true);
 }
 

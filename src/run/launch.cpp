@@ -27,6 +27,8 @@ namespace {
 using base::ExitCode;
 using base::str;
 
+constexpr double kTellInterval_s = 0.25;  // of a stop request to mpirun
+
 // What Open MPI needs so that any number of ranks runs anywhere; values already set are kept.
 std::vector<std::string> mpi_environment() {
   std::vector<std::string> out;
@@ -57,14 +59,15 @@ struct Outcome {
   BannerFilter banner;
 };
 
-// Copies mpirun's standard error until it closes; passes a stop request on, once.
+// Copies mpirun's standard error until it closes; passes a stop request on. Again and again: in its
+// first second mpirun ignores the signal, and then forwards it to the ranks and goes on.
 void pump(int fd, pid_t mpirun, BannerFilter& banner) {
-  bool told = false;
+  double told_s = 0;
   char buffer[4096];
   for (;;) {
-    if (base::stop_signal_seen() && !told) {
-      ::kill(mpirun, SIGUSR2);  // mpirun forwards it to the ranks and goes on
-      told = true;
+    if (base::stop_signal_seen() && base::monotonic_seconds() - told_s > kTellInterval_s) {
+      ::kill(mpirun, SIGUSR2);
+      told_s = base::monotonic_seconds();
     }
     pollfd poll_fd{fd, POLLIN, 0};
     if (::poll(&poll_fd, 1, 100) <= 0) continue;
@@ -85,6 +88,9 @@ Outcome run_once(const LaunchOptions& options, bool resume) {
   process.environment = mpi_environment();
   // A group of its own: Ctrl-C reaches the supervisor only, which stops the run in good order.
   process.own_process_group = true;
+  // Whatever ends the supervisor (SIGKILL, too) ends mpirun, and mpirun its ranks, which commit.
+  process.death_signal = SIGTERM;
+  process.ignored = {SIGUSR2};  // until mpirun forwards it; its default would end mpirun
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw base::errno_error("pipe failed", errno);
   process.stderr_fd = ends[1];
@@ -131,6 +137,18 @@ bool back_off(double seconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return base::stop_signal_seen();
+}
+
+// The watchdog of one rank may end the run for the silence of another: the state knows better than
+// mpirun.
+int culprit_of(const RunState& state, const BannerFilter& banner) {
+  const bool told = state.status == "failed" && state.culprit != RunState::kUnknown;
+  return told ? state.culprit : banner.crashed_rank();
+}
+
+int stopped_early() {
+  say("stopped (signal) before the ranks had begun; --resume goes on");
+  return static_cast<int>(ExitCode::stopped);
 }
 
 }  // namespace
@@ -186,6 +204,7 @@ int launch(const LaunchOptions& options) {
   bool resume = options.resume;
   int failures = 0;
   for (;;) {
+    if (base::stop_signal_seen()) return stopped_early();
     const int64_t before = results_in(options.out);
     const auto state_before = read_state(options.out);
     const auto outcome = run_once(options, resume);
@@ -194,15 +213,21 @@ int launch(const LaunchOptions& options) {
                        state.status != state_before.status || state.status == "done" ||
                        state.status == "running";
     if (outcome.end.exit_code == 0 && state.status == "done") return 0;
+    // A rank that is still being loaded dies by the signal: nothing had begun there.
+    if (!began && base::stop_signal_seen() && !is_final(outcome.end.exit_code))
+      return stopped_early();
     if (!began || is_final(outcome.end.exit_code)) {
       if (!began && !is_final(outcome.end.exit_code)) show(outcome.banner.swallowed());
       return outcome.end.exit_code;
     }
     if (state.status == "stopped" || is_final(state.exit_code)) return state.exit_code;
+    if (base::stop_signal_seen() && state.status == "running")
+      return static_cast<int>(ExitCode::stopped);
     // A rank died, or found a bug: its units in flight are suspects.
     wait_until_unused(options.out);
-    const int rank = outcome.banner.crashed_rank();
-    store::mark_crash(options.out / "journal", state.generation, rank);
+    const int rank = culprit_of(state, outcome.banner);
+    if (rank != RunState::kNobody)
+      store::mark_crash(options.out / "journal", state.generation, rank);
     const bool progress = results_in(options.out) > before;
     failures = progress ? 1 : failures + 1;
     const std::string who = rank < 0 ? "the run" : str("rank ", rank);
@@ -215,7 +240,7 @@ int launch(const LaunchOptions& options) {
     const double pause = options.backoff_s * (1 << (failures - 1));
     say(str(who, " crashed (exit code ", outcome.end.exit_code, "); restart ", failures, " of ",
             options.restarts, " in ", base::human_seconds(pause)));
-    if (back_off(pause)) return static_cast<int>(ExitCode::stopped);
+    if (back_off(pause)) return stopped_early();
     resume = true;
   }
 }

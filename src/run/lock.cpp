@@ -84,21 +84,39 @@ double age_s(const fs::path& file, const fs::path& just_written) {
   return seconds(now) - seconds(then);
 }
 
-bool holder_is_gone(const base::Json& holder, double age, double lease_s) {
-  if (!holder.is_object()) return age > lease_s;  // torn by a crash of the machine
-  if (holder.value("host", "") == host_name()) {
-    if (holder.value("boot", "") != boot_id()) return true;
-    if (holder.value("pid_namespace", "") == pid_namespace()) {
-      const auto started = start_of(holder.value("pid", int64_t{0}));
-      return started.empty() || started != holder.value("started", "");
+// What a lock says of its holder. Empty where it says nothing, or something else than it should: a
+// crash of the machine, or a file of others.
+struct Holder {
+  std::string host, boot, pid_namespace, started;
+  int64_t pid = 0;
+};
+
+Holder holder_from(const std::string& content) {
+  const auto json = base::Json::parse(content, nullptr, false);
+  const auto text = [&](const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string()
+               ? json[key].get<std::string>()
+               : "";
+  };
+  Holder out{text("host"), text("boot"), text("pid_namespace"), text("started")};
+  if (json.is_object() && json.contains("pid") && json["pid"].is_number_integer())
+    out.pid = json["pid"];
+  return out;
+}
+
+bool holder_is_gone(const Holder& holder, double age, double lease_s) {
+  if (!holder.host.empty() && holder.host == host_name()) {
+    if (holder.boot != boot_id()) return true;
+    if (holder.pid_namespace == pid_namespace()) {
+      const auto started = start_of(holder.pid);
+      return started.empty() || started != holder.started;
     }
   }
   return age > lease_s;
 }
 
-std::string shown(const base::Json& holder, double age) {
-  const auto known = holder.is_object() ? holder : base::Json::object();
-  return str("host ", known.value("host", "?"), ", pid ", known.value("pid", int64_t{0}),
+std::string shown(const Holder& holder, double age) {
+  return str("host ", holder.host.empty() ? "?" : holder.host, ", pid ", holder.pid,
              ", last sign of life ", base::human_seconds(std::max(0.0, age)), " ago");
 }
 
@@ -114,7 +132,47 @@ void write_new(const fs::path& path, const std::string& content) {
                           written < 0 ? error : ENOSPC);
 }
 
+// Makes `path` with this content; false with errno EEXIST where it is there already. A hard link of
+// `mine` is the one way that every network file system does at one stroke; file systems without
+// (exFAT, SMB, 9p) create it exclusively: whoever reads in between finds an empty lock, which
+// counts as held until its lease is over.
+bool create_alone(const fs::path& mine, const fs::path& path, const std::string& content) {
+  if (::link(mine.c_str(), path.c_str()) == 0) return true;
+  if (errno == EEXIST) return false;
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return false;
+  ssize_t written = ::write(fd, content.data(), content.size());
+  if (::close(fd) != 0) written = -1;
+  if (written == static_cast<ssize_t>(content.size())) return true;
+  const int error = written < 0 ? errno : ENOSPC;
+  ::unlink(path.c_str());
+  errno = error;
+  return false;
+}
+
 }  // namespace
+
+FolderClaim::FolderClaim(const fs::path& folder, std::string content)
+    : path_(folder / "lock"), content_(std::move(content)) {}
+
+bool FolderClaim::held() const {
+  if (content_.empty()) return true;
+  struct stat info {};
+  // A file system that does not answer for a moment has not given the folder away.
+  if (::stat(path_.c_str(), &info) != 0) return errno != ENOENT;
+  return whole(path_) == content_;
+}
+
+void FolderClaim::require_held() const {
+  if (held()) return;
+  const auto now = whole(path_);
+  const auto who = now.empty()
+                       ? std::string("which has ended since")
+                       : str("host ", holder_from(now).host, ", pid ", holder_from(now).pid);
+  throw base::Error(base::ExitCode::stopped,
+                    str(path_.parent_path().string(), ": another run took this folder over (", who,
+                        ") while this one showed no sign of life; this one changes nothing there"));
+}
 
 FolderLock::FolderLock(const fs::path& folder, const LockOptions& options)
     : path_(folder / "lock"), options_(options), content_(own_holder().dump()) {
@@ -139,16 +197,14 @@ FolderLock::~FolderLock() {
 bool FolderLock::try_acquire(std::string& holder) {
   const fs::path mine = str(path_.string(), ".", host_name(), ".", ::getpid());
   write_new(mine, content_);
-  bool ours = ::link(mine.c_str(), path_.c_str()) == 0;
+  bool ours = create_alone(mine, path_, content_);
   const int error = errno;
   if (!ours && error == EEXIST) {
     const std::string found = whole(path_);
     const double age = age_s(path_, mine);
-    const auto parsed = base::Json::parse(found, nullptr, false);
-    if (holder_is_gone(parsed, age, options_.lease_s)) {
-      ours = take_over(found, mine);
-    }
-    holder = shown(parsed, age);
+    const auto known = holder_from(found);
+    if (holder_is_gone(known, age, options_.lease_s)) ours = take_over(found, mine);
+    holder = shown(known, age);
   }
   ::unlink(mine.c_str());
   if (!ours && error != EEXIST)
@@ -160,7 +216,7 @@ bool FolderLock::try_acquire(std::string& holder) {
 // this stale content, and still finds that content, may replace it.
 bool FolderLock::take_over(const std::string& stale, const fs::path& mine) {
   const fs::path token = str(path_.string(), ".takeover-", std::hash<std::string>{}(stale));
-  if (::link(mine.c_str(), token.c_str()) != 0) {
+  if (!create_alone(mine, token, content_)) {
     if (age_s(token, mine) > options_.lease_s) ::unlink(token.c_str());  // its maker died half way
     return false;
   }
@@ -186,7 +242,7 @@ std::string folder_user(const fs::path& folder, double lease_s) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return "";
   const double age = static_cast<double>(std::time(nullptr) - info.st_mtim.tv_sec);
-  const auto holder = base::Json::parse(whole(path), nullptr, false);
+  const auto holder = holder_from(whole(path));
   return holder_is_gone(holder, age, lease_s) ? "" : shown(holder, age);
 }
 

@@ -10,6 +10,7 @@
 #include "preimage/base/file.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/store/journal.hpp"
 
 #include <torch/headeronly/version.h>
 
@@ -29,7 +30,8 @@ using base::str;
 
 // Raised when the same config gives other numbers: an older run is then not continued.
 constexpr int kNumericsVersion = 1;
-constexpr int kManifestVersion = 1;
+// 2: the identity holds contents in the place of paths.
+constexpr int kManifestVersion = 2;
 constexpr base::JsonLimits kManifestLimits{.max_bytes = 256ull << 20};
 
 Json read_manifest(const fs::path& folder) {
@@ -37,9 +39,9 @@ Json read_manifest(const fs::path& folder) {
   if (!fs::exists(path)) return nullptr;
   Json manifest = base::read_json(path, kManifestLimits);
   const auto version = manifest.is_object() ? manifest.value("schema_version", 0) : 0;
-  if (version < 1 || version > kManifestVersion) {
+  if (version != kManifestVersion) {
     throw base::config_error(str(path.string(), ": schema_version is ", version,
-                                 ", this program reads 1 to ", kManifestVersion,
+                                 ", this program goes on with ", kManifestVersion,
                                  "; use the preimage that made it, or another --out"));
   }
   return manifest;
@@ -102,6 +104,59 @@ std::string listed(const std::set<std::string>& names) {
   return base::join(std::vector<std::string>(names.begin(), names.end()), ", ");
 }
 
+std::string normal(const std::string& path) {
+  auto text = fs::path(path).lexically_normal().string();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
+// `value` with the hashes of the files that a text of it names, or that lie below it, in its place;
+// `used` gets the files' names.
+Json with_contents(const Json& value, const Json& hashes, std::set<std::string>& used) {
+  if (value.is_structured()) {
+    Json out = value;
+    for (auto& element : out) element = with_contents(element, hashes, used);
+    return out;
+  }
+  if (!value.is_string() || value.get_ref<const std::string&>().empty()) return value;
+  const auto path = normal(value);
+  Json contents = Json::object();
+  for (const auto& [file, hash] : hashes.items()) {
+    const auto name = normal(file);
+    const bool same = name == path;
+    if (!same && !(path != "." && name.starts_with(path + "/"))) continue;
+    contents[same ? std::string("content") : name.substr(path.size() + 1)] = hash;
+    used.insert(file);
+  }
+  return contents.empty() ? value : contents;
+}
+
+// A folder with a journal and without run.json: somebody deleted it. The journal knows its run.
+void check_journal(const fs::path& folder, const Identity& identity, bool resume) {
+  const auto journal = store::load_journal(folder / "journal");
+  if (journal.units.empty()) return;
+  const std::set<std::string> ours = {identity.hash};
+  if (journal.identities == ours && resume) return;
+  const bool same = journal.identities == ours;
+  throw base::config_error(
+      str(folder.string(), ": holds ", journal.units.size(), " results of ",
+          same ? "this run" : "another run", " in its journal, but no run.json (deleted?); ",
+          same ? "add --resume to go on, or choose another --out" : "choose another --out"));
+}
+
+void require_kind(const fs::path& path, bool folder) {
+  std::error_code ignored;
+  const auto status = fs::status(path, ignored);
+  if (!fs::exists(status) || (folder ? fs::is_directory(status) : fs::is_regular_file(status)))
+    return;
+  const char* found = fs::is_directory(status)      ? "a folder"
+                      : fs::is_regular_file(status) ? "a plain file"
+                                                    : "neither file nor folder";
+  throw base::config_error(str(path.string(), ": found ", found, ", a run needs ",
+                               folder ? "a folder" : "a plain file",
+                               " of this name; remove it or choose another --out"));
+}
+
 }  // namespace
 
 Identity make_identity(const IdentityParts& parts, const fs::path& folder) {
@@ -117,11 +172,17 @@ Identity make_identity(const IdentityParts& parts, const fs::path& folder) {
     hashes[file] = same ? (*before)["sha256"] : Json(base::sha256_hex_of_file(file));
   }
   Identity out;
+  std::set<std::string> used;
+  const auto config = with_contents(parts.config, hashes, used);
   out.body = {{"method", parts.method},
-              {"config", parts.config},
-              {"sweep", parts.sweep},
-              {"files", hashes},
+              {"config", config},
+              {"sweep", parts.sweep},  // as written: it is part of the units' keys
+              {"files", Json::object()},
               {"numerics", kNumericsVersion}};
+  for (const auto& [file, hash] : hashes.items()) {
+    if (!used.contains(file)) out.body["files"][file] = hash;
+  }
+  for (const auto& file : parts.files) out.files[file] = hashes[file];
   out.hash = base::sha256_hex(base::canonical(out.body));
   return out;
 }
@@ -140,17 +201,26 @@ std::vector<std::string> differences(const Json& there, const Json& here, size_t
 void prepare_folder(const fs::path& folder) {
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_directory(folder, error)) {
-    throw base::config_error(folder.string() + ": not a folder; choose another --out");
+    throw base::io_error(folder.string() + ": not a folder; choose another --out");
   }
   fs::create_directories(folder, error);
   if (error || ::access(folder.c_str(), W_OK | X_OK) != 0) {
-    throw base::config_error(folder.string() + ": cannot be created or written" +
-                             (error ? " (" + error.message() + ")" : "") +
-                             "; choose another --out");
+    throw base::io_error(folder.string() + ": cannot be created or written" +
+                         (error ? " (" + error.message() + ")" : "") + "; choose another --out");
   }
-  if (fs::exists(folder / "run.json")) return;
-  const std::set<std::string> ours = {"journal",    "segments",   "log",         "report",
-                                      "state.json", "results.h5", "combinations"};
+  const std::vector<std::string> folders = {"journal", "segments", "log",
+                                            "report",  "alive",    "combinations"},
+                                 files = {"run.json", "state.json", "results.h5", "lock"};
+  for (const auto& name : folders) require_kind(folder / name, true);
+  for (const auto& name : files) require_kind(folder / name, false);
+  // A journal names its run, and a state of a training names the training: write_manifest asks.
+  const bool has_journal =
+      fs::is_directory(folder / "journal") && !fs::is_empty(folder / "journal");
+  if (has_journal || fs::exists(folder / "run.json")) return;
+  std::set<std::string> ours(folders.begin(), folders.end());
+  ours.insert(files.begin(), files.end());
+  // States of trainings without a journal are nobody's.
+  ours.erase("combinations");
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
     if (ours.count(name) || name.rfind("lock", 0) == 0 || name.rfind("run.json", 0) == 0) continue;
@@ -159,11 +229,13 @@ void prepare_folder(const fs::path& folder) {
   }
 }
 
-std::vector<std::string> write_manifest(const fs::path& folder, const Identity& identity,
-                                        const Json& config, const ManifestOptions& options) {
+void write_manifest(const fs::path& folder, const Identity& identity, const Json& config,
+                    bool resume) {
   Json manifest = read_manifest(folder);
   const bool fresh = manifest.is_null();
-  if (!fresh) {
+  if (fresh) {
+    check_journal(folder, identity, resume);
+  } else {
     const auto other = manifest.value("identity", "");
     if (other != identity.hash) {
       const auto keys = differences(manifest.value("identity_body", Json::object()), identity.body);
@@ -172,14 +244,14 @@ std::vector<std::string> write_manifest(const fs::path& folder, const Identity& 
               ", this job is ", identity.hash.substr(0, 12), "); they differ in:\n  ",
               base::join(keys, "\n  "), "\nchoose another --out, or undo the change"));
     }
-    if (!options.resume) {
+    if (!resume) {
       throw base::config_error(str(folder.string(), ": holds this run already (identity ",
                                    other.substr(0, 12), ", state \"", read_state(folder).status,
                                    "\"); add --resume to go on, or choose another --out"));
     }
   }
   Json stamps = Json::object();
-  for (const auto& [file, hash] : identity.body["files"].items()) {
+  for (const auto& [file, hash] : identity.files.items()) {
     stamps[file] = stamp_of(file);
     stamps[file]["sha256"] = hash;
   }
@@ -190,7 +262,6 @@ std::vector<std::string> write_manifest(const fs::path& folder, const Identity& 
   manifest["config"] = config;
   if (fresh) manifest["starts"] = Json::array();
   save_manifest(folder, manifest);
-  return {};
 }
 
 std::vector<std::string> record_start(const fs::path& folder, const Start& start, bool strict) {
@@ -227,6 +298,14 @@ std::vector<std::string> record_start(const fs::path& folder, const Start& start
   return warnings;
 }
 
+void add_to_start(const fs::path& folder, const std::string& key, const Json& value) {
+  Json manifest = read_manifest(folder);
+  base::check(manifest.is_object() && !manifest["starts"].empty(),
+              "record_start comes before add_to_start");
+  manifest["starts"].back()[key] = value;
+  save_manifest(folder, manifest);
+}
+
 Json program_versions(const std::string& mpi) {
   Json out = {{"preimage", PREIMAGE_VERSION}, {"git", PREIMAGE_GIT_STATE}, {"mpi", mpi}};
   out["binary"] = base::sha256_hex_of_file("/proc/self/exe");
@@ -239,6 +318,8 @@ Json program_versions(const std::string& mpi) {
 
 void write_state(const fs::path& folder, const RunState& state) noexcept {
   try {
+    const auto before = read_state(folder);
+    if (!before.status.empty() && before.generation > state.generation) return;
     const Json json = {{"status", state.status},
                        {"generation", state.generation},
                        {"done", state.done},
@@ -246,6 +327,8 @@ void write_state(const fs::path& folder, const RunState& state) noexcept {
                        {"quarantined", state.quarantined},
                        {"reason", state.reason},
                        {"exit_code", state.exit_code},
+                       {"planned", state.planned > 0 ? state.planned : before.planned},
+                       {"culprit", state.culprit},
                        {"time", utc_now()}};
     base::write_file_atomically(folder / "state.json",
                                 json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -265,6 +348,8 @@ RunState read_state(const fs::path& folder) {
     out.quarantined = json.at("quarantined");
     out.reason = json.at("reason");
     out.exit_code = json.at("exit_code");
+    out.planned = json.value("planned", int64_t{0});
+    out.culprit = json.value("culprit", RunState::kUnknown);
   } catch (const std::exception&) {
     out.status = "";
   }

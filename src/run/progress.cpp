@@ -41,7 +41,9 @@ std::string Progress::line(const ProgressCounts& counts, double rate, const std:
   out << "wave " << counts.wave << ": " << counts.done << "/" << counts.total << " units";
   if (rate > 0) {
     out << ", " << rate << "/s";
-    if (counts.done < counts.total) {
+    // Dear units are dealt first, and a batch ends all at once: the first ones foretell nothing.
+    const bool foretells = 4 * (counts.done - counts.before) >= counts.total - counts.before;
+    if (counts.done < counts.total && foretells) {
       const double left = static_cast<double>(counts.total - counts.done) / rate;
       out << ", " << base::human_seconds(left) << " left";
     }
@@ -68,9 +70,10 @@ double Progress::rate(const ProgressCounts& counts) const {
   return elapsed > 0 ? static_cast<double>(counts.done - first_done_) / elapsed : 0;
 }
 
-void Progress::update(const ProgressCounts& counts) {
+void Progress::update(ProgressCounts counts) {
   if (!shown_) return;
   follow(counts);
+  counts.before = first_done_;
   const double now = base::monotonic_seconds();
   if (now - last_draw_s_ < (live_ ? kLiveInterval_s : kLogInterval_s)) return;
   last_draw_s_ = now;
@@ -80,9 +83,10 @@ void Progress::update(const ProgressCounts& counts) {
   drawn_ = true;
 }
 
-void Progress::wave_done(const ProgressCounts& counts) {
+void Progress::wave_done(ProgressCounts counts) {
   if (!shown_) return;
   follow(counts);
+  counts.before = first_done_;
   const auto text = line(counts, rate(counts), note_);
   if (live_) {
     put("\r\x1b[K" + text);

@@ -6,6 +6,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/session.hpp"
+#include "preimage/run/manifest.hpp"
 
 namespace preimage::run {
 namespace {
@@ -43,12 +44,24 @@ Recorder::Recorder(const cluster::Communicator& comm, const RecorderOptions& opt
     : comm_(comm), options_(options) {
   load();
   cluster::together(comm_, [&] {
-    journal_ =
-        std::make_unique<store::JournalWriter>(options_.out / "journal", generation_, comm_.rank());
+    options_.claim.require_held();
+    journal_ = std::make_unique<store::JournalWriter>(options_.out / "journal", generation_,
+                                                      comm_.rank(), options_.run_identity);
   });
 }
 
 Recorder::~Recorder() = default;
+
+// A journal of another run, brought here by whatever: its results are not this run's.
+void Recorder::require_own(const store::Journal& journal, const fs::path& folder) const {
+  for (const auto& identity : journal.identities) {
+    if (identity.empty() || identity == options_.run_identity) continue;  // "": torn by a kill
+    throw base::config_error(str(folder.string(), ": holds results of another run (identity ",
+                                 identity.substr(0, 12), ", this one is ",
+                                 options_.run_identity.substr(0, 12),
+                                 "); remove what does not belong here or choose another --out"));
+  }
+}
 
 void Recorder::load() {
   const auto text = cluster::on_root(comm_, [&] {
@@ -59,9 +72,16 @@ void Recorder::load() {
     fs::create_directories(segments, error);
     if (error) throw base::io_error(segments.string() + ": cannot be created: " + error.message());
     auto journal = store::load_journal(folder);
+    require_own(journal, folder);
+    options_.claim.require_held();
     store::drop_bad_segments(journal, segments);
     for (const auto& warning : journal.warnings) options_.log.warn(warning);
     store::compact_journal(folder, journal);
+    // Above the state's also where somebody deleted the journal: a state of a later generation is
+    // another start's and would not be replaced.
+    const auto state = read_state(options_.out);
+    if (!state.status.empty())
+      journal.last_generation = std::max(journal.last_generation, state.generation);
     remove_orphans(segments, journal);
     Json units = Json::array();
     for (const auto& unit : journal.units) {
@@ -100,6 +120,16 @@ const Committed* Recorder::find(const std::string& unit_id) const {
   return found == committed_.end() ? nullptr : &found->second;
 }
 
+void Recorder::set_aside(const Unit& unit, int64_t wave, int64_t index) {
+  if (!comm_.root() || !set_aside_.insert(unit.id).second) return;
+  options_.claim.require_held();
+  journal_->quarantine({unit.id, wave, index, unit.stage, unit.key, nullptr},
+                       str("ended its rank ", options_.crashes_to_quarantine, " times"));
+  options_.log.warn(str("unit ", unit.id, " (", unit.stage, " ", base::canonical(unit.key),
+                        ") is in quarantine: it ended its rank ", options_.crashes_to_quarantine,
+                        " times; `preimage release` gives it another chance"));
+}
+
 void Recorder::started(const std::vector<Unit>& units) {
   std::vector<std::string> ids;
   for (const auto& unit : units) ids.push_back(unit.id);
@@ -125,6 +155,7 @@ void Recorder::flush() {
   for (auto& unit : buffer_) {
     if (!unit.output.rows.empty() || !unit.output.tensors.empty()) with_data.push_back(unit);
   }
+  options_.claim.require_held();
   store::JournalCommit commit;
   commit.units = buffer_lines_;
   if (!with_data.empty()) {
@@ -134,6 +165,7 @@ void Recorder::flush() {
     commit.segment =
         store::write_segment(options_.out / "segments" / name, header, with_data, schemas_);
   }
+  options_.claim.require_held();
   journal_->commit(commit);
   ++segments_written_;
   for (const auto& line : buffer_lines_)
@@ -200,7 +232,8 @@ void Recorder::merge(const MergeOptions& options) {
     const store::ResultsInput input{.segments_folder = options_.out / "segments",
                                     .segments = journal.segments,
                                     .units = journal.in_order(),
-                                    .finish = final_};
+                                    .finish = final_,
+                                    .quarantined = journal.quarantined_in_order()};
     const auto manifest = options_.out / "run.json";
     Json provenance = {{"identity", options_.run_identity}, {"binary", options_.binary}};
     if (fs::exists(manifest)) {
@@ -208,8 +241,11 @@ void Recorder::merge(const MergeOptions& options) {
       provenance.erase("config");
     }
     store::write_results(options_.out / "results.h5",
-                         {.config = options.config, .provenance = provenance}, options.schemas,
-                         input);
+                         {.config = options.config,
+                          .provenance = provenance,
+                          .run_identity = options_.run_identity,
+                          .before_publishing = [&] { options_.claim.require_held(); }},
+                         options.schemas, input);
     return std::string();
   });
 }

@@ -200,7 +200,11 @@ Wave Loop::next_wave(int64_t number) {
       ++asked_;
       if (recorder_.quarantined(unit.id)) ++quarantined_;
     }
-    if (recorder_.find(unit.id) || recorder_.quarantined(unit.id)) continue;
+    if (recorder_.find(unit.id)) continue;
+    if (recorder_.quarantined(unit.id)) {
+      recorder_.set_aside(unit, number, static_cast<int64_t>(i));
+      continue;
+    }
     if (!in_wave.insert(unit.id).second) continue;
     auto& list = recorder_.suspect(unit.id) ? wave.suspects : wave.missing;
     list.push_back({&unit, static_cast<int64_t>(i)});

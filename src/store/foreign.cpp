@@ -1,5 +1,10 @@
 #include "foreign.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <set>
 
 #include "preimage/base/file.hpp"
@@ -98,10 +103,24 @@ struct Walk {
   }
 };
 
+// A file that another program is writing is not damaged, only half written: HDF5 holds a lock on
+// it.
+void refuse_open_elsewhere(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return;  // the library says why
+  const bool busy = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  if (busy) {
+    throw base::data_error(path.string() +
+                           ": is open for writing in another program; close it there first");
+  }
+}
+
 }  // namespace
 
 ForeignFile open_foreign(const std::filesystem::path& path) {
   base::require_regular_file(path);
+  refuse_open_elsewhere(path);
   return reading(path, [&] {
     ForeignFile out{h5::open_file(path), {}};
     Walk walk{path, std::filesystem::file_size(path), out.datasets};

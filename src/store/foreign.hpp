@@ -24,6 +24,11 @@ auto reading(const std::filesystem::path& path, const Body& body) {
     return body();
   } catch (const base::Error& error) {
     if (error.code() != base::ExitCode::io) throw;
+    if (std::string(error.what()).find("already open for write") != std::string::npos) {
+      throw base::data_error(path.string() +
+                             ": is open for writing in another program, or was when that was "
+                             "killed; close it there, or run h5clear -s on it");
+    }
     throw base::data_error(path.string() + ": damaged, or not HDF5: " + error.what());
   }
 }

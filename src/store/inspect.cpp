@@ -1,116 +1,46 @@
 #include "preimage/store/inspect.hpp"
 
-#include <algorithm>
 #include <charconv>
 
-#include "foreign.hpp"
-#include "preimage/base/str.hpp"
-#include "table.hpp"
-#include "tensor.hpp"
+#include "preimage/base/error.hpp"
+#include "reader/client.hpp"
 
 namespace preimage::store {
 namespace {
 
-namespace fs = std::filesystem;
-using base::Json;
-using base::str;
-using h5::Handle;
-
-constexpr int64_t kRowsInHand = 16384;
-
-Json json_of_group(hid_t file, const std::string& name) {
-  if (!h5::exists(file, name)) return nullptr;
-  const Handle group(H5Gopen2(file, name.c_str(), H5P_DEFAULT), H5Gclose, name);
-  const auto text = h5::attribute(group.get(), "json");
-  if (!text.is_string()) return nullptr;
-  const auto json = Json::parse(text.get<std::string>(), nullptr, false);
-  return json.is_discarded() ? Json() : json;
-}
-
-// Puts a dataset where it belongs.
-void add_dataset(hid_t file, const std::string& name, FileInfo& info) {
-  const auto dataset = h5::open_dataset(file, name);
-  const Handle type(H5Dget_type(dataset.get()), H5Tclose, name);
-  const auto kind = H5Tget_class(type.get());
+// `reader`'s answer must be what it should: else the file led it astray.
+template <class Body>
+auto understood(const std::filesystem::path& file, const Body& body) {
   try {
-    if (kind == H5T_COMPOUND) {
-      const TableReader reader(file, name);
-      info.tables.push_back({name, reader.size(), reader.schema(), h5::attributes(dataset.get())});
-      return;
-    }
-    if (kind == H5T_INTEGER || kind == H5T_FLOAT) {
-      const TensorReader reader(file, name);
-      info.tensors.push_back(
-          {name, reader.shape(), reader.schema(), h5::attributes(dataset.get())});
-      return;
-    }
-  } catch (const base::Error& error) {
-    if (error.code() != base::ExitCode::bad_data) throw;
+    return body();
+  } catch (const base::Json::exception& wrong) {
+    throw base::data_error(file.string() + ": its reader was led astray: " + wrong.what());
   }
-  info.others.push_back(name);
-}
-
-float as_float(const Tensor& tensor, size_t at) {
-  return std::visit([&](const auto& values) { return static_cast<float>(values[at]); },
-                    tensor.values);
-}
-
-void require_dataset(const ForeignFile& file, const fs::path& path, const std::string& name) {
-  const auto& all = file.datasets;
-  if (std::find(all.begin(), all.end(), name) != all.end()) return;
-  const auto near = base::nearest(name, all);
-  const std::string hint = near.empty() ? str("; it holds ", base::join(all, ", "))
-                                        : " (did you mean \"" + near + "\"?)";
-  throw base::data_error(str(path.string(), ": no dataset \"", name, "\"", hint));
-}
-
-// The true sizes of an item where the file has an index, else nothing.
-std::vector<int64_t> sizes_of_item(hid_t file, const TensorReader& reader, const std::string& name,
-                                   int64_t item) {
-  if (!h5::exists(file, "index/" + name)) return {};
-  const TensorReader index(file, "index/" + name);
-  const auto axes = static_cast<int64_t>(reader.shape().size());
-  if (index.schema().type != Type::i64 || axes < 2 ||
-      index.shape() != std::vector<int64_t>{reader.shape()[0], axes + 1}) {
-    return {};
-  }
-  const auto row = std::get<std::vector<int64_t>>(index.read(item).values);
-  std::vector<int64_t> sizes(row.begin() + 2, row.end());
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] < 0 || sizes[i] > reader.shape()[i + 1]) return {};
-  }
-  return sizes;
 }
 
 }  // namespace
 
-FileInfo inspect_file(const fs::path& path) {
-  const auto foreign = open_foreign(path);
-  return reading(path, [&] {
-    FileInfo out;
-    const hid_t file = foreign.file.get();
-    const Handle root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose, "/");
-    out.attributes = h5::attributes(root.get());
-    out.format = out.attributes.value("format", Json()).is_string()
-                     ? out.attributes["format"].get<std::string>()
-                     : "";
-    out.config = json_of_group(file, "config");
-    out.provenance = json_of_group(file, "provenance");
-    for (const auto& name : foreign.datasets) add_dataset(file, name, out);
-    return out;
+FileInfo inspect_file(const std::filesystem::path& path, const ReadLimits& limits) {
+  return understood(path, [&] {
+    ForeignReader reader(path, {"info"}, limits);
+    return info_from_json(unpack(reader.next(FrameKind::json).bytes));
   });
 }
 
-void read_table(const fs::path& path, const std::string& table,
-                const std::function<void(const Row&)>& row) {
-  const auto foreign = open_foreign(path);
-  require_dataset(foreign, path, table);
-  reading(path, [&] {
-    const TableReader reader(foreign.file.get(), table);
-    for (int64_t at = 0; at < reader.size(); at += kRowsInHand) {
-      for (const auto& one : reader.read(at, std::min(kRowsInHand, reader.size() - at))) row(one);
-    }
-  });
+void read_table(const std::filesystem::path& path, const std::string& table,
+                const std::function<void(const Row&)>& row, const ReadLimits& limits) {
+  ForeignReader reader(path, {"rows", table}, limits);
+  const auto schema = understood(
+      path, [&] { return schema_from_json(unpack(reader.next(FrameKind::json).bytes)); });
+  while (const auto frame = reader.next()) {
+    for (const auto& one : rows_from_bytes(frame->bytes, schema)) row(one);
+  }
+}
+
+void read_items(const std::filesystem::path& path, const std::string& dataset,
+                const std::function<void(const Tensor&)>& item, const ReadLimits& limits) {
+  ForeignReader reader(path, {"items", dataset}, limits);
+  while (const auto frame = reader.next()) item(tensor_from_bytes(frame->bytes));
 }
 
 TensorReference parse_tensor_reference(const std::string& text) {
@@ -137,30 +67,22 @@ TensorReference parse_tensor_reference(const std::string& text) {
   return out;
 }
 
-TensorValues read_tensor(const TensorReference& reference) {
-  const auto foreign = open_foreign(reference.file);
-  require_dataset(foreign, reference.file, reference.dataset);
-  return reading(reference.file, [&] {
-    const hid_t file = foreign.file.get();
-    const TensorReader reader(file, reference.dataset);
-    TensorValues out;
-    const auto take = [&](const Tensor& tensor) {
-      const auto count = static_cast<size_t>(element_count(tensor.shape));
-      for (size_t i = 0; i < count; ++i) out.values.push_back(as_float(tensor, i));
-    };
-    if (reference.item >= 0) {
-      // read() names a row that is not there, before the index is asked for it
-      auto item = reader.read(reference.item);
-      const auto sizes = sizes_of_item(file, reader, reference.dataset, reference.item);
-      if (!sizes.empty()) item = reader.read(reference.item, sizes);
-      take(item);
-      out.shape = item.shape;
-      return out;
-    }
-    out.shape = reader.shape();
-    for (int64_t i = 0; !out.shape.empty() && i < out.shape[0]; ++i) take(reader.read(i));
-    return out;
+TensorValues read_tensor(const TensorReference& reference, const ReadLimits& limits) {
+  ForeignReader reader(reference.file,
+                       {"tensor", reference.dataset, std::to_string(reference.item)}, limits);
+  TensorValues out;
+  out.shape = understood(reference.file, [&] {
+    return unpack(reader.next(FrameKind::json).bytes).get<std::vector<int64_t>>();
   });
+  while (const auto frame = reader.next()) {
+    const auto item = tensor_from_bytes(frame->bytes);
+    std::visit(
+        [&](const auto& values) {
+          for (const auto value : values) out.values.push_back(static_cast<float>(value));
+        },
+        item.values);
+  }
+  return out;
 }
 
 }  // namespace preimage::store

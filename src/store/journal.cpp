@@ -1,13 +1,17 @@
 #include "preimage/store/journal.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
 #include <set>
 
+#include "preimage/base/crc32c.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::store {
@@ -44,16 +48,27 @@ std::optional<Json> record_of(std::string_view line) {
   return record;
 }
 
+Json unit_record(const JournalUnit& unit) {
+  return {{"id", unit.id},       {"wave", unit.wave}, {"index", unit.index},
+          {"stage", unit.stage}, {"key", unit.key},   {"scalars", unit.scalars}};
+}
+
+void read_unit(const Json& json, JournalUnit& unit) {
+  unit.id = json.at("id");
+  unit.wave = json.at("wave");
+  unit.index = json.at("index");
+  unit.stage = json.at("stage");
+  unit.key = json.at("key");
+  unit.scalars = json.at("scalars");
+}
+
+Json quarantine_record(const QuarantinedUnit& unit) {
+  return {{"type", "quarantine"}, {"unit", unit_record(unit)}, {"reason", unit.reason}};
+}
+
 Json commit_record(const JournalCommit& commit) {
   Json units = Json::array();
-  for (const auto& unit : commit.units) {
-    units.push_back({{"id", unit.id},
-                     {"wave", unit.wave},
-                     {"index", unit.index},
-                     {"stage", unit.stage},
-                     {"key", unit.key},
-                     {"scalars", unit.scalars}});
-  }
+  for (const auto& unit : commit.units) units.push_back(unit_record(unit));
   Json record = {{"type", "commit"}, {"units", std::move(units)}};
   if (!commit.segment.name.empty()) {
     record["segment"] = commit.segment.name;
@@ -113,6 +128,8 @@ class Loader {
  public:
   void read(const FileName& file) {
     in_flight_.clear();
+    generation_ = file.generation;
+    identity_.clear();
     const auto bytes = base::read_file(file.path);
     size_t at = 0;
     for (int64_t line = 1; at < bytes.size(); ++line) {
@@ -139,7 +156,10 @@ class Loader {
     for (const auto& [generation, guilty] : crashed_) {
       for (const auto& [rank, ids] : suspects_[generation]) {
         if (!guilty.contains(-1) && !guilty.contains(rank)) continue;
-        for (const auto& id : ids) ++journal_.crashes[id];
+        for (const auto& id : ids) {
+          const auto found = released_.find(id);
+          if (found == released_.end() || found->second < generation) ++journal_.crashes[id];
+        }
       }
     }
     return std::move(journal_);
@@ -158,8 +178,16 @@ class Loader {
       for (const auto& id : record.at("units")) in_flight_.insert(id.get<std::string>());
     } else if (type == "closed") {
       in_flight_.clear();
+    } else if (type == "run") {
+      identity_ = record.at("identity");
     } else if (type == "quarantine") {
-      journal_.quarantined[record.at("unit")] = record.at("reason");
+      quarantine(record);
+    } else if (type == "release") {
+      for (const std::string id : record.at("units")) {
+        journal_.quarantined.erase(id);
+        journal_.crashes.erase(id);
+        released_[id] = generation_;
+      }
     } else if (type == "crash") {
       crashed_[record.at("generation")].insert(record.at("rank").get<int64_t>());
     } else if (type == "crashes") {
@@ -169,7 +197,19 @@ class Loader {
     }  // a later version may write more: of no concern here
   }
 
+  void quarantine(const Json& record) {
+    QuarantinedUnit unit;
+    const Json& about = record.at("unit");
+    if (about.is_object())
+      read_unit(about, unit);
+    else
+      unit.id = about;  // as preimage 0.1 wrote it
+    unit.reason = record.at("reason");
+    journal_.quarantined[unit.id] = unit;
+  }
+
   void commit(const Json& record) {
+    journal_.identities.insert(identity_);
     const auto ref = segment_from(record);
     int64_t segment = -1;
     if (!ref.name.empty()) {
@@ -178,12 +218,7 @@ class Loader {
     }
     for (const auto& json : record.at("units")) {
       CommittedUnit unit;
-      unit.id = json.at("id");
-      unit.wave = json.at("wave");
-      unit.index = json.at("index");
-      unit.stage = json.at("stage");
-      unit.key = json.at("key");
-      unit.scalars = json.at("scalars");
+      read_unit(json, unit);
       unit.segment = segment;
       in_flight_.erase(unit.id);
       // Should a unit have been computed twice, both results are equal; the later one counts.
@@ -196,6 +231,9 @@ class Loader {
   }
 
   Journal journal_;
+  int64_t generation_ = -1;                  // of the file being read
+  std::string identity_;                     // of its run
+  std::map<std::string, int64_t> released_;  // unit id -> the generation up to which it is forgiven
   std::set<std::string> in_flight_;
   std::map<int64_t, std::map<int64_t, std::set<std::string>>> suspects_;  // generation, rank
   std::map<int64_t, std::set<int64_t>> crashed_;                          // generation -> ranks
@@ -213,8 +251,18 @@ static fs::path journal_path(const fs::path& folder, int64_t generation, int64_t
   return folder / text;
 }
 
-JournalWriter::JournalWriter(const fs::path& folder, int64_t generation, int64_t rank)
-    : file_(journal_path(folder, generation, rank)) {
+// The file is made anew: two runs in one generation would write into one another's.
+static fs::path made_anew(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) throw base::errno_error(path.string() + ": cannot be begun", errno);
+  ::close(fd);
+  return path;
+}
+
+JournalWriter::JournalWriter(const fs::path& folder, int64_t generation, int64_t rank,
+                             const std::string& run_identity)
+    : file_(made_anew(journal_path(folder, generation, rank))) {
+  append({{"type", "run"}, {"identity", run_identity}});
   base::sync_path(folder);
 }
 
@@ -231,8 +279,8 @@ void JournalWriter::started(const std::vector<std::string>& unit_ids) {
   if (!unit_ids.empty()) append({{"type", "started"}, {"units", unit_ids}});
 }
 
-void JournalWriter::quarantine(const std::string& unit_id, const std::string& reason) {
-  append({{"type", "quarantine"}, {"unit", unit_id}, {"reason", reason}});
+void JournalWriter::quarantine(const JournalUnit& unit, const std::string& reason) {
+  append(quarantine_record({unit, reason}));
   file_.sync();
 }
 
@@ -247,11 +295,43 @@ void mark_crash(const fs::path& folder, int64_t generation, int64_t rank) {
   file.sync();
 }
 
+std::vector<std::string> release_quarantine(const fs::path& folder,
+                                            const std::vector<std::string>& unit_ids) {
+  const auto journal = load_journal(folder);
+  std::vector<std::string> ids = unit_ids;
+  if (ids.empty()) {
+    for (const auto& [id, unit] : journal.quarantined) ids.push_back(id);
+  }
+  for (const auto& id : ids) {
+    if (journal.quarantined.contains(id)) continue;
+    std::vector<std::string> known;
+    for (const auto& [other, unit] : journal.quarantined) known.push_back(other);
+    throw base::config_error(str("unit ", id, " is not in quarantine; there ",
+                                 known.empty() ? "is none" : "are " + base::join(known, ", ")));
+  }
+  if (ids.empty()) return ids;
+  base::AppendFile file(journal_path(folder, journal.last_generation, kSupervisor));
+  file.append(line_of({{"type", "release"}, {"units", ids}}));
+  file.sync();
+  return ids;
+}
+
+static bool stands_before(const JournalUnit& a, const JournalUnit& b) {
+  return std::tie(a.wave, a.index, a.id) < std::tie(b.wave, b.index, b.id);
+}
+
 std::vector<CommittedUnit> Journal::in_order() const {
   auto out = units;
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.wave, a.index, a.id) < std::tie(b.wave, b.index, b.id);
-  });
+  std::sort(out.begin(), out.end(), stands_before);
+  return out;
+}
+
+std::vector<QuarantinedUnit> Journal::quarantined_in_order() const {
+  std::vector<QuarantinedUnit> out;
+  for (const auto& [id, unit] : quarantined) {
+    if (!by_id.contains(id)) out.push_back(unit);
+  }
+  std::sort(out.begin(), out.end(), stands_before);
   return out;
 }
 
@@ -308,12 +388,13 @@ void compact_journal(const fs::path& folder, const Journal& journal) {
       const auto at = unit.segment < 0 ? commits.size() - 1 : static_cast<size_t>(unit.segment);
       commits[at].units.push_back(unit);
     }
+    for (const auto& identity : journal.identities) {
+      if (!identity.empty()) out.append(line_of({{"type", "run"}, {"identity", identity}}));
+    }
     for (const auto& commit : commits) {
       if (!commit.units.empty()) out.append(line_of(commit_record(commit)));
     }
-    for (const auto& [id, reason] : journal.quarantined) {
-      out.append(line_of({{"type", "quarantine"}, {"unit", id}, {"reason", reason}}));
-    }
+    for (const auto& [id, unit] : journal.quarantined) out.append(line_of(quarantine_record(unit)));
     if (!journal.crashes.empty()) {
       out.append(line_of({{"type", "crashes"}, {"units", Json(journal.crashes)}}));
     }

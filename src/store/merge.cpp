@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include "foreign.hpp"
+#include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/store/inspect.hpp"
 #include "results_file.hpp"
@@ -14,8 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using base::Json;
 using base::str;
-
-constexpr int64_t kRowsInHand = 16384;
 
 // One file to be merged, looked over.
 struct Source {
@@ -59,6 +57,25 @@ std::vector<Source> sources_of(const std::vector<fs::path>& paths) {
     out.push_back(std::move(source));
   }
   return out;
+}
+
+// A copy of a run's results under another name would double its rows. Two runs of one job differ in
+// their starts.
+void refuse_same_run(const std::vector<Source>& sources) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const auto& one = sources[i].info.provenance;
+    if (!one.is_object() || !one.contains("starts")) continue;
+    for (size_t j = 0; j < i; ++j) {
+      const auto& other = sources[j].info.provenance;
+      if (!other.is_object() || one.value("identity", Json()) != other.value("identity", Json()) ||
+          one["starts"] != other.value("starts", Json()))
+        continue;
+      throw base::config_error(
+          str("merge: ", sources[j].path.string(), " and ", sources[i].path.string(),
+              " are results of the same run (identity ", one.value("identity", "?").substr(0, 12),
+              "); name one of them"));
+    }
+  }
 }
 
 std::string columns_text(const TableSchema& schema) {
@@ -145,15 +162,9 @@ void merge_table(hid_t out, const MergedTable& table) {
                         Column{"run", Type::text, "", "the file that the row comes from"});
   TableWriter writer(out, schema.name, schema, true);
   for (const auto* source : table.sources) {
-    const auto file = open_foreign(source->path);
-    reading(source->path, [&] {
-      const TableReader reader(file.file.get(), schema.name);
-      for (int64_t at = 0; at < reader.size(); at += kRowsInHand) {
-        for (auto& row : reader.read(at, std::min(kRowsInHand, reader.size() - at))) {
-          row.insert(row.begin(), source->label);
-          writer.append(std::move(row));
-        }
-      }
+    read_table(source->path, schema.name, [&](Row row) {
+      row.insert(row.begin(), source->label);
+      writer.append(std::move(row));
     });
   }
   writer.finish();
@@ -163,19 +174,24 @@ void merge_tensor(hid_t out, const MergedTensor& tensor, const std::vector<Sourc
   IndexedTensorWriter writer(out, tensor.schema, tensor.shape);
   const size_t width = tensor.schema.axes.size() + 1;
   for (const auto* source : tensor.sources) {
-    const auto file = open_foreign(source->path);
-    const TensorReader reader(file.file.get(), tensor.schema.name);
-    const auto index = read_integers(file.file.get(), "index/" + tensor.schema.name);
-    if (index.size() != width * static_cast<size_t>(reader.shape().at(0))) {
+    std::vector<std::vector<int64_t>> index;
+    read_items(source->path, "index/" + tensor.schema.name, [&](const Tensor& row) {
+      const auto* values = std::get_if<std::vector<int64_t>>(&row.values);
+      index.push_back(values ? *values : std::vector<int64_t>{});
+    });
+    size_t items = 0;
+    const auto require = [&](bool holds) {
+      if (holds) return;
       throw base::data_error(str(source->path.string(), ": index/", tensor.schema.name,
                                  " does not have one row for each item"));
-    }
-    for (int64_t i = 0; i < reader.shape()[0]; ++i) {
-      const auto* row = index.data() + static_cast<size_t>(i) * width;
-      const Tensor item = reader.read(i);
+    };
+    read_items(source->path, tensor.schema.name, [&](const Tensor& item) {
+      require(items < index.size() && index[items].size() == width);
+      const auto& row = index[items++];
       writer.append({row[0] < 0 ? -1 : row[0] + source->first_unit, source - sources.data(), &item},
-                    {row + 2, row + width});
-    }
+                    {row.begin() + 2, row.end()});
+    });
+    require(items == index.size());
   }
   writer.finish();
 }
@@ -184,13 +200,18 @@ void merge_tensor(hid_t out, const MergedTensor& tensor, const std::vector<Sourc
 
 void merge_results(const std::vector<fs::path>& paths, const fs::path& out) {
   if (paths.empty()) throw base::config_error("merge: no file is named");
-  for (const auto& path : paths) {
+  for (size_t i = 0; i < paths.size(); ++i) {
     std::error_code ignored;
-    if (fs::equivalent(path, out, ignored)) {
+    if (fs::equivalent(paths[i], out, ignored))
       throw base::config_error(out.string() + ": is also one of the files to be merged");
+    for (size_t j = 0; j < i; ++j) {
+      if (!fs::equivalent(paths[i], paths[j], ignored)) continue;
+      throw base::config_error(str("merge: ", paths[i].string(),
+                                   " is named twice; its rows would stand twice in the result"));
     }
   }
   const auto sources = sources_of(paths);
+  refuse_same_run(sources);
   const auto tables = tables_of(sources);
   const auto tensors = tensors_of(sources);
   uint64_t needed = 1 << 20;

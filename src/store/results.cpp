@@ -88,7 +88,7 @@ void widen(std::vector<int64_t>& shape, const std::vector<int64_t>& item) {
   for (size_t i = 0; i < item.size(); ++i) shape[i + 1] = std::max(shape[i + 1], item[i]);
 }
 
-Survey survey_of(const Schemas& schemas, const ResultsInput& input) {
+Survey survey_of(const Schemas& schemas, const ResultsInput& input, const std::string& identity) {
   Survey out;
   for (const auto& schema : schemas.tensors) out.shapes[schema.name].assign(schema.axes.size(), 0);
   std::vector<std::unordered_map<std::string, bool>> wanted(input.segments.size());
@@ -99,6 +99,12 @@ Survey survey_of(const Schemas& schemas, const ResultsInput& input) {
   for (size_t s = 0; s < input.segments.size(); ++s) {
     if (wanted[s].empty()) continue;
     const auto sizes = read_segment_sizes(input.segments_folder, input.segments[s]);
+    if (!identity.empty() && sizes.header.run_identity != identity) {
+      throw base::data_error(str((input.segments_folder / input.segments[s].name).string(),
+                                 ": belongs to another run (identity ",
+                                 sizes.header.run_identity.substr(0, 12), ", this one is ",
+                                 identity.substr(0, 12), "); remove it and --resume"));
+    }
     places[{sizes.header.binary, sizes.header.device, sizes.header.host}] +=
         static_cast<int64_t>(wanted[s].size());
     for (const auto& [name, items] : sizes.tensors) {
@@ -136,10 +142,12 @@ bool is_mixed(const Json& computed_by) {
 
 class Assembly {
  public:
-  Assembly(hid_t file, const Schemas& schemas, const ResultsInput& input)
+  Assembly(hid_t file, const Schemas& schemas, const ResultsInput& input,
+           const std::string& identity)
       : input_(input),
-        survey_(survey_of(schemas, input)),
-        units_(file, "units", results_units_schema(), true) {
+        survey_(survey_of(schemas, input, identity)),
+        units_(file, "units", results_units_schema(), true),
+        quarantine_(file, "quarantine", quarantine_schema(), true) {
     for (const auto& schema : schemas.tables) {
       if (schema.intermediate) {
         intermediate_.insert(schema.name);
@@ -158,12 +166,23 @@ class Assembly {
     SegmentCache cache(input_, cache_bytes);
     int64_t number = 0;
     for (const auto& unit : input_.units) {
+      Json scalars = unit.scalars, measured = nullptr;
+      if (scalars.is_object() && scalars.contains("seconds")) {
+        measured = scalars["seconds"];
+        scalars.erase("seconds");
+      }
       units_.append({unit.id, unit.stage, base::canonical(unit.key), unit.wave, unit.index,
-                     base::canonical(unit.scalars)});
+                     base::canonical(scalars),
+                     measured.is_null() ? std::string() : base::canonical(measured)});
       add(cache.take(unit), number++);
     }
     add(input_.finish, -1);
+    for (const auto& unit : input_.quarantined) {
+      quarantine_.append(
+          {unit.id, unit.stage, base::canonical(unit.key), unit.wave, unit.index, unit.reason});
+    }
     units_.finish();
+    quarantine_.finish();
     for (auto& [name, table] : tables_) table.finish();
     for (auto& [name, tensor] : tensors_) tensor.finish();
   }
@@ -187,7 +206,7 @@ class Assembly {
 
   const ResultsInput& input_;
   Survey survey_;
-  TableWriter units_;
+  TableWriter units_, quarantine_;
   std::map<std::string, TableWriter> tables_;
   std::set<std::string> intermediate_;
   std::map<std::string, IndexedTensorWriter> tensors_;
@@ -204,7 +223,7 @@ void write_results(const std::filesystem::path& path, const ResultsOptions& opti
     ResultsFile file(path);
     h5::set_attribute(file.get(), "format", kResultsFormat);
     {
-      Assembly assembly(file.get(), schemas, input);
+      Assembly assembly(file.get(), schemas, input, options.run_identity);
       assembly.write(options.cache_bytes);
       Json provenance = options.provenance;
       provenance["computed_by"] = assembly.survey().computed_by;
@@ -212,6 +231,7 @@ void write_results(const std::filesystem::path& path, const ResultsOptions& opti
       write_json_group(file.get(), "config", options.config);
       write_json_group(file.get(), "provenance", provenance);
     }
+    if (options.before_publishing) options.before_publishing();
     file.publish();
   } catch (const base::Error& error) {
     if (error.code() != base::ExitCode::io) throw;

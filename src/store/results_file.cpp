@@ -26,7 +26,20 @@ TableSchema results_units_schema() {
                       {"key", Type::text, "", "JSON"},
                       {"wave", Type::i64},
                       {"index", Type::i64, "", "within the wave"},
-                      {"scalars", Type::text, "", "JSON: what the search was told"}}};
+                      {"scalars", Type::text, "", "JSON: what the search was told"},
+                      {"measured", Type::text, "", "JSON: the seconds that the unit took", true}},
+          .version = 2};
+}
+
+TableSchema quarantine_schema() {
+  return {.name = "quarantine",
+          .description = "units that ended their rank too often and are missing everywhere else",
+          .columns = {{"id", Type::text},
+                      {"stage", Type::text},
+                      {"key", Type::text, "", "JSON"},
+                      {"wave", Type::i64},
+                      {"index", Type::i64, "", "within the wave"},
+                      {"reason", Type::text}}};
 }
 
 IndexedTensorWriter::IndexedTensorWriter(hid_t file, const TensorSchema& schema,

@@ -16,6 +16,7 @@ namespace preimage::store {
 constexpr const char* kResultsFormat = "preimage results 1";
 
 TableSchema results_units_schema();
+TableSchema quarantine_schema();
 
 // An item of a tensor: whose it is, and its values.
 struct ResultsItem {

@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "h5.hpp"
+#include "preimage/base/crc32c.hpp"
 #include "preimage/base/file.hpp"
-#include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
 #include "room_on_disk.hpp"
 #include "table.hpp"

@@ -35,7 +35,7 @@ struct Job {
     f.add("fast", fast, {.help = "give up determinism"});
     f.add("model", model, {.help = "folder of the checkpoint", .required = true});
     f.add("k", k, {.help = "slots", .min = 1, .max = 64});
-    f.add("weights", weights, {.help = "weights"});
+    f.add("weights", weights, {.help = "weights", .max = 0.99999999});
     f.add("arms", arms, {.help = "arms", .choices = {"a", "b"}});
     f.add("threads", threads, {.help = "threads", .min = 1, .role = FieldRole::placement});
     f.group("optim", optim);
@@ -84,6 +84,31 @@ TEST(Config, EveryErrorAtOnceInTheOrderOfTheDocument) {
                           "job.json: missing key \"model\" (folder of the checkpoint)"));
 }
 
+// A field by its path and by nested objects, in either order: not the one that happens to be read
+// last.
+TEST(Config, AFieldGivenTwiceIsRefused) {
+  Job job;
+  EXPECT_THAT(
+      read(job, "{\"model\": \"m\",\n\"optim.kind\": \"adam\",\n\"optim\": {\"kind\": \"lbfgs\"}}"),
+      ElementsAre("job.json:3: \"optim.kind\": given twice, first in line 2; keep one"));
+  EXPECT_THAT(
+      read(job, "{\"model\": \"m\",\n\"optim\": {\"kind\": \"lbfgs\"},\n\"optim.kind\": 1}"),
+      ElementsAre("job.json:3: \"optim.kind\": given twice, first in line 2; keep one",
+                  "job.json:3: \"optim.kind\": found 1, expected a string"));
+  // By its path alone it is one, and an error in it has its line.
+  EXPECT_THAT(read(job, "{\"model\": \"m\",\n\"optim.kind\": \"lbfgs\"}"), IsEmpty());
+  EXPECT_EQ(job.optim.kind, "lbfgs");
+  EXPECT_THAT(
+      read(job, "{\"model\": \"m\",\n\"optim.kind\": \"sgd\"}"),
+      ElementsAre("job.json:2: \"optim.kind\": found \"sgd\", expected one of adam, lbfgs"));
+  // Without its text there are no lines.
+  auto fields = fields_of(job);
+  EXPECT_THAT(
+      read_fields(fields, {{"model", "m"}, {"optim.kind", "adam"}, {"optim", {{"kind", "adam"}}}},
+                  "here"),
+      ElementsAre("here: \"optim.kind\": given twice; keep one"));
+}
+
 TEST(Config, TypesAndRanges) {
   const auto error = [](const std::string& entry) {
     Job job;
@@ -94,6 +119,8 @@ TEST(Config, TypesAndRanges) {
               HasSubstr("\"optim.learning_rate\": found -1, expected a number from 0 to 10"));
   EXPECT_THAT(error("\"threads\": 0"), HasSubstr("expected an integer at least 1"));
   EXPECT_THAT(error("\"k\": [1, 65]"), HasSubstr("found 65, expected an integer from 1 to 64"));
+  EXPECT_THAT(error("\"weights\": [1]"),
+              HasSubstr("found 1, expected a number at most 0.99999999"));
   EXPECT_THAT(error("\"k\": 4"), HasSubstr("expected a list, each element an integer"));
   EXPECT_THAT(error("\"k\": [[4]]"), HasSubstr("found array, expected an integer"));
   EXPECT_THAT(error("\"arms\": [\"c\"]"), HasSubstr("one of a, b"));
@@ -124,7 +151,9 @@ TEST(Config, Set) {
   EXPECT_TRUE(job.fast);
   EXPECT_THAT(set(job, "optim.learnign_rate=1"),
               ElementsAre(HasSubstr("did you mean \"optim.learning_rate\"?")));
-  EXPECT_THAT(set(job, "optim=1"), ElementsAre(HasSubstr("unknown key \"optim\"")));
+  EXPECT_THAT(set(job, "optim=1"),
+              ElementsAre("--set optim=1: \"optim\" is a group of fields, not a field; set "
+                          "optim.kind or optim.learning_rate"));
   EXPECT_THAT(set(job, "seed"), ElementsAre(HasSubstr("expected room.field=value")));
   EXPECT_THAT(set(job, "seed=x"), ElementsAre(HasSubstr("found \"x\", expected an integer")));
   EXPECT_THAT(set(job, "optim.learning_rate=NaN"), ElementsAre(HasSubstr("expected a number")));

@@ -57,6 +57,9 @@ TEST(Json, NulDoesNotEndTheText) {
 }
 
 TEST(Json, InvalidUtf8HasItsOffset) {
+  EXPECT_EQ(refusal("\x1f\x8b\x08"), "j.json: compressed with gzip; unpack it first (gunzip)");
+  EXPECT_THAT(refusal("PK\x03\x04 ..."), HasSubstr("a zip archive"));
+  EXPECT_THAT(refusal("\x89HDF\r\n\x1a\n"), HasSubstr("an HDF5 file"));
   EXPECT_EQ(refusal("[\n\"a\xff\"]"), "j.json:2:3: invalid UTF-8 at byte 4");
   EXPECT_THAT(refusal("\"\xed\xa0\x80\""), HasSubstr("invalid UTF-8"));
 }
@@ -81,7 +84,10 @@ TEST(Json, DepthAndSizeAreBounded) {
   EXPECT_EQ(refusal("\"" + std::string(1000, '[') + "\""), "accepted");
   EXPECT_THAT(refusal(std::string(3 << 20, ' ')),
               HasSubstr("3.0 MiB of JSON, the limit is 1.0 MiB"));
-  EXPECT_THAT(refusal("1e999"), HasSubstr("out of the range"));
+  EXPECT_EQ(refusal("1e999"),
+            "j.json:1:1: found 1e999, which is beyond the largest number (1.8e308)");
+  EXPECT_THAT(refusal("{\"1e999\": 1,\n \"b\": [2, -1e400]}"),
+              HasSubstr("j.json:2:11: b[1]: found -1e400"));
 }
 
 TEST(Json, NonFiniteNumbersBecomeNullWhereAllowed) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "preimage/base/error.hpp"
 
@@ -47,6 +49,29 @@ TEST(Process, IgnoredSignalsAreNotInherited) {
   ::signal(SIGPIPE, SIG_IGN);
   EXPECT_EQ(run_and_read({"sh", "-c", "kill -PIPE $$; echo alive"}).text, "");
   ::signal(SIGPIPE, SIG_DFL);
+}
+
+TEST(Process, SignalsCanBeIgnoredFromTheFirstInstruction) {
+  const auto pid =
+      start_process({.argv = {"sh", "-c", "kill -USR2 $$; exit 5"}, .ignored = {SIGUSR2}});
+  EXPECT_EQ(wait_process(pid).exit_code, 5);
+  EXPECT_THROW(start_process({.argv = {"/no/such/program"}, .ignored = {SIGUSR2}}), Error);
+}
+
+TEST(Process, DiesWithItsParent) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    ::close(ends[0]);
+    start_process({.argv = {"sleep", "600"}, .stdout_fd = ends[1], .death_signal = SIGTERM});
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::close(ends[1]);
+  ::waitpid(parent, nullptr, 0);
+  char byte;
+  EXPECT_EQ(::read(ends[0], &byte, 1), 0);  // its end of the pipe closes
+  ::close(ends[0]);
 }
 
 }  // namespace

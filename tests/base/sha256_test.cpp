@@ -1,11 +1,10 @@
-// SHA-256: examples of FIPS 180-4. CRC-32C: RFC 3720 B.4.
+// Examples of FIPS 180-4.
 #include "preimage/base/sha256.hpp"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
-#include <numeric>
 
 #include "folder.hpp"
 #include "preimage/base/error.hpp"
@@ -40,17 +39,6 @@ TEST(Sha256, FilesAndWhatIsNone) {
   EXPECT_THROW(sha256_hex_of_file(path), Error);
   EXPECT_THROW(sha256_hex_of_file("/dev/zero"), Error);
   EXPECT_THROW(sha256_hex_of_file(folder.path()), Error);
-}
-
-TEST(Crc32c, PublishedVectors) {
-  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
-  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
-  std::string ascending(32, '\0');
-  std::iota(ascending.begin(), ascending.end(), '\0');
-  EXPECT_EQ(crc32c(ascending), 0x46dd794eu);
-  EXPECT_EQ(crc32c(""), 0u);
-  EXPECT_EQ(crc32c("456789", crc32c("123")), 0xe3069283u);  // a seed goes on where it stopped
 }
 
 }  // namespace

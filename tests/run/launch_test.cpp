@@ -1,94 +1,22 @@
 // time limit: 120 s
 // Whole runs under mpirun, killed, stopped and resumed. The executable is its own ranked program:
 // "launch_test toy JOB OUT [--resume]" runs a job of toy.hpp.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
 #include <fstream>
+#include <iterator>
 
-#include "one_process.hpp"
-#include "preimage/base/file.hpp"
-#include "preimage/base/process.hpp"
-#include "preimage/run/job.hpp"
-#include "preimage/run/launch.hpp"
 #include "preimage/run/lock.hpp"
 #include "preimage/run/manifest.hpp"
-#include "run_contents.hpp"
-#include "toy.hpp"
+#include "preimage/store/inspect.hpp"
+#include "toy_runs.hpp"
 
 namespace preimage::run {
 namespace {
 
-namespace fs = std::filesystem;
 using tests::contents;
-
-class Toy : public testing::Test {
- protected:
-  fs::path path(const std::string& name) const { return folder_.path() / name; }
-
-  std::string write_job(const std::string& toy, const std::string& more = "") {
-    const auto file = path(base::str("job", ++jobs_, ".json"));
-    std::ofstream(file)
-        << "{\"method\": \"toy\", \"toy\": " << toy << more
-        << ", \"run\": {\"commit_interval_s\": 0.02, \"device\": \"cpu\", \"threads\": 1}}";
-    return file;
-  }
-
-  std::vector<std::string> program(const std::string& job, const std::string& out) const {
-    return {fs::read_symlink("/proc/self/exe"), "toy", job, path(out)};
-  }
-
-  // One rank runs without mpirun, as a user may.
-  pid_t start(int ranks, const std::vector<std::string>& command,
-              std::vector<std::string> environment = {}) {
-    std::vector<std::string> argv;
-    if (ranks > 1) argv = {"mpirun", "-n", base::str(ranks)};
-    argv.insert(argv.end(), command.begin(), command.end());
-    environment.push_back("OMPI_MCA_rmaps_base_oversubscribe=1");
-    std::ofstream(path("stderr"));  // emptied
-    const int fd = ::open(path("stderr").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-    const pid_t pid = base::start_process({.argv = argv,
-                                           .environment = environment,
-                                           .stdout_fd = fd,
-                                           .stderr_fd = fd,
-                                           .own_process_group = true});
-    ::close(fd);
-    return pid;
-  }
-
-  // Without the grace of mpirun, which costs two seconds whenever a rank's exit code is not 0.
-  int run(int ranks, const std::vector<std::string>& command) {
-    const pid_t pid = start(ranks, command, {"OMPI_MCA_odls_base_sigkill_timeout=0"});
-    return base::wait_process(pid).exit_code;
-  }
-
-  std::string errors() const { return base::read_file(path("stderr")); }
-
-  // Waits until some units are committed, so that the run is in the middle.
-  bool wait_for_units(const std::string& out, size_t count) const {
-    for (int i = 0; i < 2000; ++i) {
-      if (store::load_journal(path(out) / "journal").units.size() >= count) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
-  }
-
-  // Two ranks, killed once so many units are committed.
-  void kill_at(size_t units, const std::vector<std::string>& command, const std::string& out) {
-    const pid_t pid = start(2, command);
-    ASSERT_TRUE(wait_for_units(out, units)) << errors();
-    ::kill(-pid, SIGKILL);  // mpirun; its ranks are in groups of their own and go a little later
-    base::wait_process(pid);
-    for (int i = 0; i < 100 && !folder_user(path(out)).empty(); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-  }
-
-  tests::Folder folder_;
-  int jobs_ = 0;
-};
 
 class Launch : public Toy {
  protected:
@@ -179,7 +107,7 @@ TEST_F(Toy, BadJobsAreRefusedWithEveryError) {
   EXPECT_THAT(errors(), testing::HasSubstr("waves"));
   EXPECT_EQ(run(1, program(write_job(R"({"scale": 13})"), "out")), 78);
   EXPECT_THAT(errors(), testing::HasSubstr("unlucky"));
-  EXPECT_EQ(run(1, program(write_job(R"({"file": "/nonexistent"})"), "out")), 65);
+  EXPECT_EQ(run(1, program(write_job(R"({"file": "/nonexistent"})"), "out")), 78);
   EXPECT_THAT(errors(), testing::HasSubstr("/nonexistent"));
 }
 
@@ -231,6 +159,57 @@ TEST_F(Toy, TheWatchdogNamesASilentRank) {
   EXPECT_EQ(read_state(path("out")).status, "failed");
 }
 
+// The supervisor as a process of its own: "launch_test launch OUT RANKS COMMAND...".
+class Supervised : public Toy {
+ protected:
+  pid_t supervise(const std::string& job, const std::string& out) {
+    std::vector<std::string> argv = {fs::read_symlink("/proc/self/exe"), "launch", path(out), "2"};
+    const auto ranked = program(job, out);
+    argv.insert(argv.end(), ranked.begin(), ranked.end());
+    return start(1, argv, {"OMPI_MCA_odls_base_sigkill_timeout=1"});
+  }
+  // Whether every process that stands in this folder's run has gone.
+  bool gone(const std::string& out) const {
+    for (int i = 0; i < 200; ++i) {
+      bool any = false;
+      for (const auto& entry : fs::directory_iterator("/proc")) {
+        std::ifstream in(entry.path() / "cmdline");
+        const std::string words((std::istreambuf_iterator<char>(in)), {});
+        any = any || words.find(path(out).string()) != std::string::npos;
+      }
+      if (!any) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  }
+};
+
+TEST_F(Supervised, WhateverEndsItLeavesNoRankRunning) {
+  for (const int signal : {SIGKILL, SIGHUP}) {
+    const auto out = base::str("out", signal);
+    const pid_t pid = supervise(write_job(R"({"sleep_ms": 40, "units": 500})"), out);
+    ASSERT_TRUE(wait_for_units(out, 3)) << errors();
+    ::kill(pid, signal);
+    const auto end = base::wait_process(pid);
+    EXPECT_EQ(end.exit_code, signal == SIGKILL ? 137 : 75) << errors();
+    EXPECT_TRUE(gone(out));
+  }
+}
+
+TEST_F(Supervised, ASignalAtAnyMomentOfTheStartIsNotLost) {
+  const auto job = write_job(R"({"sleep_ms": 40, "units": 500})");
+  for (const int milliseconds : {50, 250, 450, 700, 1000}) {
+    const auto out = base::str("out", milliseconds);
+    const pid_t pid = supervise(job, out);
+    // From the first instruction of main() on; the program itself begins earlier (main.cpp).
+    while (base::read_file(path("stderr")).find("launching") == std::string::npos) ::usleep(2000);
+    ::usleep(static_cast<useconds_t>(milliseconds) * 1000);
+    ::kill(pid, SIGTERM);
+    EXPECT_EQ(base::wait_process(pid).exit_code, 75) << milliseconds << ": " << errors();
+    EXPECT_TRUE(gone(out));
+  }
+}
+
 TEST_F(Launch, LeavesAUnitOutThatKillsItsRankThreeTimes) {
   const auto job = write_job(R"({"deadly": 4, "sleep_ms": 1})");
   testing::internal::CaptureStderr();
@@ -240,7 +219,24 @@ TEST_F(Launch, LeavesAUnitOutThatKillsItsRankThreeTimes) {
   EXPECT_EQ(code, 0) << text;
   EXPECT_EQ(read_state(path("out")).quarantined, 1) << text;
   EXPECT_THAT(text, testing::Not(testing::HasSubstr("mpirun noticed")));
+  EXPECT_THAT(text, testing::HasSubstr("done: 59 of 60 units"));
   EXPECT_THAT(text, testing::HasSubstr("1 units in quarantine"));
+  std::vector<std::string> keys;
+  store::read_table(path("out/results.h5"), "quarantine",
+                    [&](const store::Row& row) { keys.push_back(std::get<std::string>(row[2])); });
+  ASSERT_EQ(keys.size(), 1u);
+  EXPECT_EQ(base::Json::parse(keys[0])["i"], 4);
+
+  // Mended and released, it is computed like any other.
+  const auto ids = store::release_quarantine(path("out/journal"), {});
+  ASSERT_EQ(ids.size(), 1u);
+  auto mended = program(write_job(R"({"sleep_ms": 1})"), "out");
+  mended.push_back("--resume");
+  ASSERT_EQ(run(2, mended), 0) << errors();
+  EXPECT_EQ(read_state(path("out")).quarantined, 0);
+  EXPECT_EQ(read_state(path("out")).done, 60);
+  ASSERT_EQ(run(1, program(write_job("{}"), "whole")), 0);
+  EXPECT_EQ(contents(path("out")).count(ids[0]), 1u);
 }
 
 TEST_F(Launch, PassesTheCodeOfABadConfigOn) {
@@ -249,62 +245,6 @@ TEST_F(Launch, PassesTheCodeOfABadConfigOn) {
       launch({.ranks = 2, .command = program(write_job(R"({"x": 1})"), "out"), .out = path("out")});
   EXPECT_EQ(code, 78);
   EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("unknown key \"toy.x\""));
-}
-
-TEST(FolderLock, TakesOverADeadHoldersLockButNotALivingOnes) {
-  const tests::Folder folder;
-  {
-    const FolderLock lock(folder.path());
-    EXPECT_NE(folder_user(folder.path()), "");
-    EXPECT_THROW(FolderLock(folder.path()), base::Error);
-  }
-  EXPECT_EQ(folder_user(folder.path()), "");
-  base::Json holder;
-  {
-    const FolderLock lock(folder.path());
-    holder = base::read_json(folder.path() / "lock");
-  }
-  const auto forge = [&](const char* key, const base::Json& value) {
-    auto changed = holder;
-    changed[key] = value;
-    std::ofstream(folder.path() / "lock") << changed.dump();
-  };
-  forge("pid", 4194305);  // above every pid
-  EXPECT_NO_THROW(FolderLock(folder.path()));
-  forge("started", "1");  // the pid was given to another process
-  EXPECT_NO_THROW(FolderLock(folder.path()));
-  forge("boot", "another");
-  EXPECT_NO_THROW(FolderLock(folder.path()));
-  forge("host", "elsewhere");  // cannot be seen: only the lease counts
-  EXPECT_THROW(FolderLock(folder.path()), base::Error);
-  EXPECT_NO_THROW(FolderLock(folder.path(), {.lease_s = -1}));
-  std::ofstream(folder.path() / "lock") << "torn";
-  EXPECT_THROW(FolderLock(folder.path()), base::Error);
-}
-
-TEST(FolderLock, OnlyOneOfManyStartersGetsAStaleLock) {
-  const tests::Folder folder;
-  for (int round = 0; round < 20; ++round) {
-    std::ofstream(folder.path() / "lock")
-        << R"({"host": "gone", "pid": 1, "nonce": )" << round << "}";
-    std::atomic<int> got = 0;
-    std::atomic<int> ended = 0;
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; ++t) {
-      threads.emplace_back([&] {
-        try {
-          const FolderLock lock(folder.path(), {.lease_s = 0.0});
-          ++got;
-          ++ended;
-          while (ended < 4) std::this_thread::yield();
-        } catch (const base::Error&) {
-          ++ended;
-        }
-      });
-    }
-    for (auto& thread : threads) thread.join();
-    EXPECT_LE(got, 1);
-  }
 }
 
 TEST(BannerFilter, SwallowsTheBannerAndNamesTheRank) {
@@ -323,17 +263,5 @@ TEST(BannerFilter, SwallowsTheBannerAndNamesTheRank) {
 }  // namespace preimage::run
 
 int main(int argc, char** argv) {
-  using namespace preimage;
-  if (argc > 1 && std::string(argv[1]) == "toy") {
-    const cluster::Session session(argc, argv);
-    run::JobRequest request{.job = argv[2], .out = argv[3]};
-    for (int i = 4; i < argc; ++i) {
-      const std::string option = argv[i];
-      if (option == "--resume") request.resume = true;
-      if (option.rfind("--set=", 0) == 0) request.set.push_back(option.substr(6));
-    }
-    return run::run_job(session, request, tests::toy_factory);
-  }
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
+  return preimage::run::toy_main(argc, argv);
 }

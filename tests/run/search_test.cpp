@@ -257,6 +257,15 @@ TEST(Progress, LineHasCountsRateAndNote) {
   EXPECT_EQ(Progress::line({.wave = 3, .done = 120, .total = 400, .busy = 4, .workers = 4}, 35.2,
                            "best 0.83"),
             "wave 3: 120/400 units, 35/s, 8.0 s left, 4/4 workers busy, best 0.83");
+  // One of sixteen units after 50 s says nothing of the other fifteen, which run at the same time.
+  EXPECT_EQ(Progress::line({.done = 1, .total = 16, .busy = 2, .workers = 2}, 0.02, ""),
+            "wave 0: 1/16 units, 0.02/s, 2/2 workers busy");
+  EXPECT_EQ(
+      Progress::line({.done = 13, .total = 16, .busy = 2, .workers = 2, .before = 12}, 0.5, ""),
+      "wave 0: 13/16 units, 0.50/s, 6.0 s left, 2/2 workers busy");
+  EXPECT_EQ(
+      Progress::line({.done = 21, .total = 100, .busy = 2, .workers = 2, .before = 20}, 1, ""),
+      "wave 0: 21/100 units, 1.00/s, 2/2 workers busy");
 }
 
 }  // namespace

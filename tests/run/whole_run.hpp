@@ -37,11 +37,6 @@ inline std::vector<base::Json> rows_of(const std::filesystem::path& file,
       const auto& column = table.schema.columns[c];
       if (column.measured) continue;
       std::visit([&](const auto& cell) { out[column.name] = cell; }, row[c]);
-      if (const auto* text = std::get_if<std::string>(&row[c]); column.name == "scalars" && text) {
-        auto scalars = base::Json::parse(*text);
-        scalars.erase("seconds");
-        out[column.name] = scalars;
-      }
     }
     rows.push_back(out);
   });
@@ -109,6 +104,17 @@ class WholeRuns {
 
   static int wait(pid_t pid) { return base::wait_process(pid).exit_code; }
 
+  // The processes below one, mpirun's ranks.
+  static std::vector<pid_t> descendants(pid_t pid) {
+    std::vector<pid_t> all;
+    std::ifstream children(base::str("/proc/", pid, "/task/", pid, "/children"));
+    for (pid_t child = 0; children >> child;) {
+      all.push_back(child);
+      for (const pid_t further : descendants(child)) all.push_back(further);
+    }
+    return all;
+  }
+
   // kill -9 of all of it, and waits until no rank is left. The ranks are in groups of their own and
   // would go on for a while after mpirun's.
   void kill(pid_t pid, const std::string& out) const {
@@ -120,16 +126,6 @@ class WholeRuns {
   }
 
  private:
-  static std::vector<pid_t> descendants(pid_t pid) {
-    std::vector<pid_t> all;
-    std::ifstream children(base::str("/proc/", pid, "/task/", pid, "/children"));
-    for (pid_t child = 0; children >> child;) {
-      all.push_back(child);
-      for (const pid_t further : descendants(child)) all.push_back(further);
-    }
-    return all;
-  }
-
   Folder folder_;
 };
 

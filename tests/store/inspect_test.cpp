@@ -1,8 +1,12 @@
 #include "preimage/store/inspect.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "preimage/base/error.hpp"
 #include "preimage/store/results.hpp"
@@ -87,6 +91,32 @@ TEST(Inspect, DamagedFilesAreRefusedAndNamed) {
   put(path, "not HDF5 at all");
   EXPECT_THAT(bad_data([&] { inspect_file(path); }), HasSubstr("damaged, or not HDF5"));
   EXPECT_THAT(bad_data([&] { inspect_file(folder.path()); }), HasSubstr("not a regular file"));
+}
+
+TEST(Inspect, AFileThatIsBeingWrittenIsNotCalledDamaged) {
+  const Folder folder;
+  write_run(folder.path(), 0, sample_schemas());
+  const auto path = folder / "results.h5";
+  const int writer = ::open(path.c_str(), O_RDONLY);
+  ASSERT_EQ(::flock(writer, LOCK_EX), 0);  // as HDF5 does for a file that it writes
+  EXPECT_THAT(bad_data([&] { inspect_file(path); }),
+              HasSubstr("open for writing in another program"));
+  ::flock(writer, LOCK_SH);  // another reader is welcome
+  EXPECT_EQ(inspect_file(path).format, "preimage results 1");
+  ::close(writer);
+  // A newer format writes into the file that it is open, and leaves it there when it is killed.
+  const auto access = H5Pcreate(H5P_FILE_ACCESS);
+  H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+  const auto newer = folder / "newer.h5";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto file = H5Fcreate(newer.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Fflush(file, H5F_SCOPE_GLOBAL);
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  H5Pclose(access);
+  EXPECT_THAT(bad_data([&] { inspect_file(newer); }), HasSubstr("h5clear"));
 }
 
 // Files that others could hand us, made with plain HDF5 calls.
@@ -210,6 +240,38 @@ TEST(Merge, ConcatenatesWithARunColumn) {
   const auto info = inspect_file(out);
   EXPECT_EQ(info.config["second"]["seed"], 3);
   EXPECT_EQ(info.attributes["runs"], base::Json::array({"first", "second"}));
+}
+
+TEST(Merge, NoRunTwice) {
+  const Folder folder;
+  write_run(folder / "first", 0, sample_schemas());
+  const auto file = folder / "first" / "results.h5";
+  std::filesystem::create_symlink(file, folder / "link.h5");
+  const auto refused = [&](const std::filesystem::path& other) {
+    try {
+      merge_results({file, other}, folder / "all.h5");
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.code(), base::ExitCode::bad_config);
+      return std::string(error.what());
+    }
+    return std::string("merged");
+  };
+  EXPECT_THAT(refused(file), HasSubstr("is named twice"));
+  EXPECT_THAT(refused(folder / "link.h5"), HasSubstr("is named twice"));
+  // A copy of a run's results, which say when the run was started.
+  ResultsInput none{folder.path(), {}, {}, {}};
+  ResultsOptions options{.provenance = {{"identity", "abc"}, {"starts", {{{"time", "then"}}}}}};
+  for (const auto* name : {"a.h5", "b.h5"})
+    write_results(folder / name, options, sample_schemas(), none);
+  options.provenance["starts"][0]["time"] = "later";
+  write_results(folder / "c.h5", options, sample_schemas(), none);
+  try {
+    merge_results({folder / "a.h5", folder / "b.h5"}, folder / "all.h5");
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("are results of the same run (identity abc)"));
+  }
+  merge_results({folder / "a.h5", folder / "c.h5"}, folder / "all.h5");
 }
 
 TEST(Merge, RefusesAMixAndNamesIt) {

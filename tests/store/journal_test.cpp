@@ -14,6 +14,8 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+constexpr const char* kRun = "0123abcd";
+
 JournalUnit unit(int64_t index) {
   return {"id" + std::to_string(index), 0, index, "joint", {{"k", index}}, {{"best", 0.1 * index}}};
 }
@@ -26,7 +28,7 @@ JournalCommit commit_of(const SegmentRef& segment, const std::vector<int64_t>& i
 }
 
 void write_three_lines(const std::filesystem::path& folder) {
-  JournalWriter writer(folder, 0, 0);
+  JournalWriter writer(folder, 0, 0, kRun);
   writer.commit(commit_of({"seg-a.h5", 0xdeadbeef, 100}, {2, 0}));
   writer.commit(commit_of({}, {1}));
   writer.commit(commit_of({"seg-b.h5", 7, 200}, {3}));
@@ -65,7 +67,8 @@ TEST(Journal, TornAnywhereKeepsTheWholeLines) {
     const auto journal = load_journal(folder.path());
     const auto whole =
         std::count(bytes.begin(), bytes.begin() + static_cast<int64_t>(length), '\n');
-    EXPECT_EQ(journal.units.size(), (std::vector<size_t>{0, 2, 3, 4})[static_cast<size_t>(whole)]);
+    EXPECT_EQ(journal.units.size(),
+              (std::vector<size_t>{0, 0, 2, 3, 4})[static_cast<size_t>(whole)]);
     EXPECT_THAT(journal.warnings, IsEmpty());
   }
 }
@@ -75,7 +78,8 @@ TEST(Journal, FlippedBitLosesItsLineOnlyAndIsNamed) {
   write_three_lines(folder.path());
   const auto path = folder / "g000-r000.jsonl";
   const auto bytes = base::read_file(path);
-  const size_t second = bytes.find('\n') + 1, third = bytes.find('\n', second) + 1;
+  const size_t first = bytes.find('\n') + 1, second = bytes.find('\n', first) + 1,
+               third = bytes.find('\n', second) + 1;  // after the line that names the run
   for (size_t at = second; at + 1 < third; ++at) {
     auto flipped = bytes;
     flipped[at] = static_cast<char>(flipped[at] ^ 1);
@@ -86,7 +90,7 @@ TEST(Journal, FlippedBitLosesItsLineOnlyAndIsNamed) {
     EXPECT_FALSE(journal.by_id.contains("id1"));
     ASSERT_EQ(journal.warnings.size(), 1u);
     EXPECT_THAT(journal.warnings[0],
-                HasSubstr("g000-r000.jsonl:2 (byte " + std::to_string(second) + "): checksum"));
+                HasSubstr("g000-r000.jsonl:3 (byte " + std::to_string(second) + "): checksum"));
   }
 }
 
@@ -94,9 +98,9 @@ TEST(Journal, CompactionKeepsEverythingAtEveryKill) {
   const Folder folder;
   write_three_lines(folder.path());
   {
-    JournalWriter writer(folder.path(), 0, 1);
+    JournalWriter writer(folder.path(), 0, 1, kRun);
     writer.started({"id8", "id9"});
-    writer.quarantine("id7", "killed its rank three times");
+    writer.quarantine(unit(7), "killed its rank three times");
   }
   mark_crash(folder.path(), 0, 1);
   const auto before = load_journal(folder.path());
@@ -107,7 +111,12 @@ TEST(Journal, CompactionKeepsEverythingAtEveryKill) {
     EXPECT_EQ(journal.units.size(), 4u);
     EXPECT_EQ(journal.segments.size(), 2u);
     EXPECT_EQ(journal.crashes, before.crashes);
-    EXPECT_EQ(journal.quarantined.at("id7"), "killed its rank three times");
+    const auto& left_out = journal.quarantined.at("id7");
+    EXPECT_EQ(left_out.reason, "killed its rank three times");
+    EXPECT_EQ(left_out.stage, "joint");
+    EXPECT_EQ(left_out.key, unit(7).key);
+    EXPECT_EQ(left_out.index, 7);
+    EXPECT_EQ(journal.identities, std::set<std::string>{kRun});
     EXPECT_EQ(journal.last_generation, 0);
     EXPECT_EQ(journal.units[journal.by_id.at("id3")].key, unit(3).key);
   };
@@ -121,7 +130,7 @@ TEST(Journal, CompactionKeepsEverythingAtEveryKill) {
   same();
   compact_journal(folder.path(), load_journal(folder.path()));
   same();
-  JournalWriter(folder.path(), 1, 0).commit(commit_of({}, {5}));
+  JournalWriter(folder.path(), 1, 0, kRun).commit(commit_of({}, {5}));
   compact_journal(folder.path(), load_journal(folder.path()));
   EXPECT_FALSE(std::filesystem::exists(folder / "g000-compact.jsonl"));
   const auto after = load_journal(folder.path());
@@ -133,7 +142,8 @@ TEST(Journal, CompactionKeepsEverythingAtEveryKill) {
 TEST(Journal, CrashesAreCountedForUnitsInFlightOnTheRankThatDied) {
   const Folder folder;
   for (int64_t generation = 0; generation < 3; ++generation) {
-    JournalWriter guilty(folder.path(), generation, 0), other(folder.path(), generation, 1);
+    JournalWriter guilty(folder.path(), generation, 0, kRun),
+        other(folder.path(), generation, 1, kRun);
     guilty.started({"id0", "id1"});
     guilty.commit(commit_of({}, {0}));
     other.started({"id2"});
@@ -147,6 +157,56 @@ TEST(Journal, CrashesAreCountedForUnitsInFlightOnTheRankThatDied) {
             (std::map<std::string, int64_t>{{"id1", 3}, {"id2", 1}}));
 }
 
+TEST(Journal, ReleasedUnitsHaveNeverCrashed) {
+  const Folder folder;
+  {
+    JournalWriter writer(folder.path(), 0, 0, kRun);
+    writer.started({"id7", "id8"});
+    writer.quarantine(unit(7), "killed its rank");
+    writer.quarantine(unit(8), "killed its rank");
+  }
+  mark_crash(folder.path(), 0, 0);
+  EXPECT_EQ(load_journal(folder.path()).quarantined_in_order().size(), 2u);
+  EXPECT_THAT(release_quarantine(folder.path(), {"id8"}), testing::ElementsAre("id8"));
+  try {
+    release_quarantine(folder.path(), {"id9"});
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ExitCode::bad_config);
+    EXPECT_THAT(error.what(), HasSubstr("unit id9 is not in quarantine; there are id7"));
+  }
+  const auto check = [&] {
+    const auto journal = load_journal(folder.path());
+    ASSERT_EQ(journal.quarantined_in_order().size(), 1u);
+    EXPECT_EQ(journal.quarantined_in_order()[0].id, "id7");
+    EXPECT_EQ(journal.crashes, (std::map<std::string, int64_t>{{"id7", 1}}));
+  };
+  check();
+  compact_journal(folder.path(), load_journal(folder.path()));
+  check();
+  // A later crash counts from 1.
+  JournalWriter(folder.path(), 1, 0, kRun).started({"id8"});
+  mark_crash(folder.path(), 1, 0);
+  EXPECT_EQ(load_journal(folder.path()).crashes.at("id8"), 1);
+  EXPECT_THAT(release_quarantine(folder.path(), {}), testing::ElementsAre("id7"));
+  EXPECT_THAT(load_journal(folder.path()).quarantined, IsEmpty());
+}
+
+TEST(Journal, AFileOfAnotherRunIsNoticed) {
+  const Folder folder;
+  JournalWriter(folder.path(), 0, 0, kRun).commit(commit_of({}, {0}));
+  JournalWriter(folder.path(), 0, 1, "another").commit(commit_of({}, {1}));
+  EXPECT_EQ(load_journal(folder.path()).identities, (std::set<std::string>{kRun, "another"}));
+  compact_journal(folder.path(), load_journal(folder.path()));
+  EXPECT_TRUE(load_journal(folder.path()).identities.contains("another"));
+}
+
+TEST(Journal, AGenerationIsBegunOnce) {
+  const Folder folder;
+  const JournalWriter first(folder.path(), 0, 0, kRun);
+  EXPECT_THROW(JournalWriter(folder.path(), 0, 0, kRun), base::Error);
+}
+
 TEST(Journal, BadSegmentIsSetAsideAndItsUnitsDropped) {
   const Folder folder;
   const auto commit = [&](const std::string& name, int64_t index) {
@@ -154,7 +214,7 @@ TEST(Journal, BadSegmentIsSetAsideAndItsUnitsDropped) {
     return commit_of(ref, {index});
   };
   {
-    JournalWriter writer(folder.path(), 0, 0);
+    JournalWriter writer(folder.path(), 0, 0, kRun);
     writer.commit(commit("a.h5", 0));
     writer.commit(commit("b.h5", 1));
     writer.commit(commit("c.h5", 2));

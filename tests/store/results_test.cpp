@@ -76,12 +76,63 @@ TEST(Results, RowsStandInUnitOrderWhateverTheSegments) {
   EXPECT_EQ(std::get<std::string>(units[3][0]), "unit3");
   EXPECT_EQ(std::get<std::string>(units[3][2]), "{\"k\":3}");
 
+  EXPECT_EQ(std::get<std::string>(units[3][5]), "{\"best\":1.5}");
+  EXPECT_EQ(std::get<std::string>(units[3][6]), "");
+  EXPECT_THAT(rows_of(folder / "results.h5", "quarantine"), testing::IsEmpty());
+
   // A cache that holds one segment gives the same file, byte by byte, a second later too.
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   auto options = kOptions;
   options.cache_bytes = 1;
   write_results(folder / "again.h5", options, sample_schemas(), input);
   EXPECT_EQ(base::read_file(folder / "again.h5"), base::read_file(folder / "results.h5"));
+}
+
+TEST(Results, SecondsOfScalarsStandInAMeasuredColumn) {
+  const Folder folder;
+  auto input = sample_input(folder, 3);
+  input.units[1].scalars = {{"best", 2}, {"seconds", {{"generate", 0.25}}}};
+  write_results(folder / "results.h5", kOptions, sample_schemas(), input);
+  const auto units = rows_of(folder / "results.h5", "units");
+  EXPECT_EQ(std::get<std::string>(units[1][5]), "{\"best\":2}");
+  EXPECT_EQ(std::get<std::string>(units[1][6]), "{\"generate\":0.25}");
+  for (const auto& table : inspect_file(folder / "results.h5").tables) {
+    if (table.name != "units") continue;
+    EXPECT_EQ(table.schema.version, 2);
+    EXPECT_FALSE(table.schema.columns[5].measured);
+    EXPECT_EQ(table.schema.columns[6].name, "measured");
+    EXPECT_TRUE(table.schema.columns[6].measured);
+  }
+}
+
+TEST(Results, NameTheUnitsInQuarantine) {
+  const Folder folder;
+  auto input = sample_input(folder, 3);
+  input.quarantined.push_back({{"unit9", 1, 4, "joint", {{"k", 9}}, nullptr}, "ended its rank"});
+  write_results(folder / "results.h5", kOptions, sample_schemas(), input);
+  EXPECT_THAT(rows_of(folder / "results.h5", "quarantine"),
+              ElementsAre(Row{std::string("unit9"), std::string("joint"), std::string("{\"k\":9}"),
+                              int64_t{1}, int64_t{4}, std::string("ended its rank")}));
+}
+
+TEST(Results, ASegmentOfAnotherRunIsRefused) {
+  const Folder folder;
+  const auto input = sample_input(folder, 6);
+  auto options = kOptions;
+  options.run_identity = "run";
+  write_results(folder / "results.h5", options, sample_schemas(), input);
+  options.run_identity = "another";
+  try {
+    write_results(folder / "other.h5", options, sample_schemas(), input);
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ExitCode::bad_data);
+    EXPECT_THAT(error.what(), HasSubstr("belongs to another run"));
+  }
+  options.run_identity = "";
+  options.before_publishing = [] { throw base::io_error("not any more"); };
+  EXPECT_THROW(write_results(folder / "other.h5", options, sample_schemas(), input), base::Error);
+  EXPECT_FALSE(std::filesystem::exists(folder / "other.h5"));
 }
 
 TEST(Results, TensorsArePaddedAndIndexed) {
@@ -150,8 +201,8 @@ TEST(Results, SaysWhatItIs) {
   EXPECT_EQ(info.config, kOptions.config);
   EXPECT_EQ(info.provenance["mixed_hardware_or_binary"], true);
   EXPECT_EQ(info.provenance["computed_by"].size(), 2u);
-  ASSERT_EQ(info.tables.size(), 3u);
-  const auto& pairs = info.tables[1];
+  ASSERT_EQ(info.tables.size(), 4u);
+  const auto& pairs = info.tables[2];
   EXPECT_EQ(pairs.name, "toy/pairs");
   EXPECT_EQ(pairs.schema.description, "one row for each pair \\ backslash");
   EXPECT_EQ(pairs.schema.columns[0].unit, "slots");

@@ -12,15 +12,15 @@ using Clock = std::chrono::steady_clock;
 // Seconds on a clock that never jumps.
 double monotonic_seconds();
 
-// From now on SIGINT, SIGTERM and SIGUSR2 only set a flag, which every Budget sees. A second SIGINT
-// ends the process at once, as a person who presses Ctrl-C twice expects. SIGUSR1 is left alone.
+// From now on SIGINT, SIGTERM, SIGUSR2 and SIGHUP (unless ignored: nohup) only set a flag, which
+// every Budget sees; a second SIGINT ends the process. May run before any constructor.
 void catch_stop_signals();
 bool stop_signal_seen();
 
 class Budget {
  public:
-  // `walltime_s` <= 0: no limit. SLURM_JOB_END_TIME (Unix seconds), when set, limits too; the run
-  // stops `reserve_s` earlier so that what is in hand can be committed.
+  // `walltime_s` <= 0: no limit. SLURM_JOB_END_TIME (Unix seconds, else ExitCode::bad_config)
+  // limits too; the run stops `reserve_s` earlier so that what is in hand can be committed.
   explicit Budget(double walltime_s = 0, double reserve_s = 30);
 
   bool must_stop() const;

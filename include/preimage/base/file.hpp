@@ -15,6 +15,10 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes = UI
 // Throws ExitCode::bad_data unless `path` is a regular file (links are followed).
 void require_regular_file(const std::filesystem::path& path);
 
+// For a path that the command line or the job names: throws ExitCode::bad_config unless a file is
+// there. (A wrong content is ExitCode::bad_data.)
+void require_named_file(const std::filesystem::path& path);
+
 // Writes path + ".tmp", fsyncs it, renames it over `path` and fsyncs the folder. ExitCode::io.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 

@@ -1,4 +1,5 @@
-// Starting child processes: posix_spawn only. Nothing forks after MPI, CUDA or OpenMP have started.
+// Starting child processes: by posix_spawn, or by vfork for what it cannot do; neither copies this
+// process. Nothing forks after MPI, CUDA or OpenMP have started.
 #pragma once
 
 #include <sys/types.h>
@@ -15,6 +16,8 @@ struct ProcessOptions {
   int stdout_fd = -1;                    // -1: inherited
   int stderr_fd = -1;
   bool own_process_group = false;
+  int death_signal = 0;      // sent to the child when this thread ends, however it ends; 0: none
+  std::vector<int> ignored;  // signals that the child ignores until it says otherwise
 };
 
 // How a child ended: its exit code, or the signal that ended it (then exit_code is 128 + signal).

@@ -13,7 +13,7 @@ namespace preimage::cluster {
 
 struct PlacementOptions {
   std::string device = "auto";  // auto: the GPU of this rank when the build and the host have one
-  int threads = 0;              // 0: the host's cores divided among its ranks
+  int threads = 0;              // 0: OMP_NUM_THREADS, or the host's cores divided among its ranks
   bool share_gpu = false;       // several ranks may use one GPU
 };
 
@@ -26,14 +26,15 @@ struct Placement {
   int gpus = 0;   // of this host
 };
 
-// Cores this process may use: its affinity mask, limited by the cgroup's CPU quota.
+// Cores this process may use: its affinity mask, limited by the CPU quota of its control groups.
 int usable_cores();
+bool built_with_cuda();
 // GPUs of this host that this build can use; 0 without CUDA.
 int gpu_count();
 
 // Decides for every rank, collectively. Throws CollectiveError: bad_config when a host has more
-// ranks than GPUs (names hosts, ranks and GPUs), unavailable when "cuda" is asked for and there is
-// none.
+// ranks than GPUs (names hosts, ranks and GPUs) or threads beyond reason are asked for, unavailable
+// when "cuda" is asked for and there is none.
 Placement place(const Session& session, const PlacementOptions& options);
 
 // Makes this process use the placement: threads of ATen and OpenMP, current GPU.

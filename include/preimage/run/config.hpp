@@ -10,7 +10,6 @@ namespace preimage::run {
 
 struct RunConfig {
   int64_t seed = 0;
-  bool fast = false;
   std::string device = "auto";
   int64_t threads = 0;
   bool share_gpu = false;
@@ -23,11 +22,11 @@ struct RunConfig {
   void fields(base::Fields& f) {
     constexpr auto placement = base::FieldRole::placement;
     f.add("seed", seed, {.help = "seed of every random stream", .min = 0});
-    f.add("fast", fast, {.help = "give up bitwise equality between batches and ranks for speed"});
     f.add("device", device,
           {.help = "where models run", .choices = {"auto", "cpu", "cuda"}, .role = placement});
     f.add("threads", threads,
-          {.help = "threads of a rank; 0: the host's cores divided among its ranks",
+          {.help =
+               "threads of a rank; 0: OMP_NUM_THREADS, or the host's cores divided among its ranks",
            .min = 0,
            .max = 4096,
            .role = placement});

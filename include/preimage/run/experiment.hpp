@@ -15,6 +15,7 @@ class Context;
 // What `validate` prints: known before anything runs.
 struct Estimate {
   int64_t units = 0;
+  int64_t ranks = 0;            // that can work at once; 0: as many as there are units
   double model_calls = 0;       // forward (or forward + backward) passes over one sequence
   double tokens = 0;            // positions put through the model
   double flop = 0;              // floating-point operations
@@ -37,11 +38,10 @@ class Experiment {
   virtual Estimate estimate() = 0;
   // Whether the method runs programs: the sandbox is started before MPI.
   virtual bool needs_sandbox() const { return false; }
-  // The search of a method that is one search_loop(): the combinations of a sweep then share the
-  // workers. Null (other methods): combinations run one after another.
-  virtual std::unique_ptr<Search> make_search(Context&) { return nullptr; }
-  // As it stands: search_loop() over make_search().
-  virtual void run(Context& context);
+  // The method itself: the combinations of a sweep share one search_loop(). Called on every rank;
+  // loads what the search needs and makes no collective call, so that an error on some ranks ends
+  // all of them in good order.
+  virtual std::unique_ptr<Search> make_search(Context& context) = 0;
 };
 
 }  // namespace preimage::run

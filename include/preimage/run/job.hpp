@@ -24,8 +24,9 @@ using ExperimentFactory = std::function<std::unique_ptr<Experiment>(const std::s
 
 struct JobRequest {
   std::filesystem::path job;
-  std::vector<std::string> set = {};  // "dcm.k=8", "sweep.run.seed=[0,1]"
-  std::filesystem::path out = {};     // the run's folder
+  std::vector<std::string> set = {};      // "dcm.k=8", "sweep.run.seed=[0,1]"
+  std::filesystem::path out = {};         // the run's folder
+  std::vector<std::string> methods = {};  // all there are, to name the nearest to an unknown one
   bool resume = false;
   sandbox::Supervisor* sandbox = nullptr;  // of this rank, where the method needs one
 };

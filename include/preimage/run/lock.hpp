@@ -21,6 +21,23 @@ struct LockOptions {
   std::function<void()> on_lost = {};
 };
 
+// Whether a folder still belongs to the run that locked it: any rank may ask, and asks before it
+// changes anything there. While a machine sleeps, another may have taken the folder over.
+class FolderClaim {
+ public:
+  FolderClaim() = default;  // of nobody's folder: always held
+  FolderClaim(const std::filesystem::path& folder, std::string content);
+  // What the lock says; how ranks tell each other.
+  const std::string& content() const { return content_; }
+  bool held() const;
+  // Throws ExitCode::stopped, naming who has the folder now.
+  void require_held() const;
+
+ private:
+  std::filesystem::path path_;
+  std::string content_;
+};
+
 // Holds DIR/lock from construction to destruction. A lock is taken over when its holder is gone:
 // its process is dead (same host, boot and PID namespace), the host has booted since, or the lease
 // has not been renewed. Throws ExitCode::bad_config naming host, pid and age of the holder.
@@ -30,6 +47,7 @@ class FolderLock {
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
+  const std::string& content() const { return content_; }
 
  private:
   bool try_acquire(std::string& holder);

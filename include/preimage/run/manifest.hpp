@@ -12,8 +12,12 @@ namespace preimage::run {
 
 // What decides the results of a run. Two runs with one hash give the same results.
 struct Identity {
-  base::Json body;   // {"method", "config", "sweep", "files": {path: sha256}, "numerics"}
-  std::string hash;  // SHA-256 of the canonical JSON of `body`, hex
+  // {"method", "config", "sweep", "files": {path: sha256}, "numerics"}. Where a config field names
+  // such a file or a folder of them, the hashes stand in its place (and not under "files"): it is
+  // the content that counts, wherever it lies.
+  base::Json body;
+  std::string hash;                         // SHA-256 of the canonical JSON of `body`, hex
+  base::Json files = base::Json::object();  // path -> SHA-256, of all of them
 };
 
 struct IdentityParts {
@@ -38,26 +42,25 @@ struct Start {
   base::Json versions;  // libraries, program and git state: program_versions()
 };
 
-struct ManifestOptions {
-  bool resume = false;
-  bool strict = false;
-};
-
 // Throws ExitCode::bad_config when `folder` may not be used for a run: not a folder, not writable,
-// or it holds other things than a run. Creates it when it is missing.
+// it holds other things than a run, or one of the names that a run needs is taken by something of
+// another kind. Creates it when it is missing.
 void prepare_folder(const std::filesystem::path& folder);
 
 // Writes run.json, or checks the one that is there: another identity is refused with the differing
-// keys, an own one without `resume` too (both ExitCode::bad_config). Call while holding the lock.
-// Returns warnings (another program, CPU or GPU than before); with `strict` they are refused.
-std::vector<std::string> write_manifest(const std::filesystem::path& folder,
-                                        const Identity& identity, const base::Json& config,
-                                        const ManifestOptions& options);
+// keys, an own one without `resume` too (both ExitCode::bad_config). Where run.json is missing the
+// journal's own identity is asked. Call while holding the lock.
+void write_manifest(const std::filesystem::path& folder, const Identity& identity,
+                    const base::Json& config, bool resume);
 
-// Appends one start to run.json's "starts" and returns the warnings about a mix of programs or
-// devices.
+// Appends one start to run.json's "starts" and returns the warnings about a mix: another program,
+// CPU or GPU than the first. With `strict` they are refused (ExitCode::bad_config).
 std::vector<std::string> record_start(const std::filesystem::path& folder, const Start& start,
                                       bool strict);
+
+// Adds what became known later to the start that runs: "sandbox" and its description. Rank 0.
+void add_to_start(const std::filesystem::path& folder, const std::string& key,
+                  const base::Json& value);
 
 // {"preimage", "git", "binary" (SHA-256 of the program), "torch", "hdf5", "mpi", "compiler"}.
 base::Json program_versions(const std::string& mpi);
@@ -70,9 +73,14 @@ struct RunState {
   int64_t quarantined = 0;
   std::string reason;  // of the last stop or failure
   int exit_code = 0;
+  int64_t planned = 0;  // units of all waves as far as the job tells; 0: as in the state before
+  // The rank to be accused of a failure: >= 0, or
+  static constexpr int kUnknown = -1, kNobody = -2;
+  int culprit = kUnknown;
 };
 
-// Replaces DIR/state.json. Never throws: a full disk must not hide the first error.
+// Replaces DIR/state.json, unless it is of a later generation: then the folder is another start's.
+// Never throws: a full disk must not hide the first error.
 void write_state(const std::filesystem::path& folder, const RunState& state) noexcept;
 // The state of a folder; status "" when there is none or it cannot be read.
 RunState read_state(const std::filesystem::path& folder);

@@ -14,6 +14,7 @@ struct ProgressCounts {
   int64_t total = 0;  // units of this wave
   int64_t busy = 0;   // workers inside evaluate()
   int64_t workers = 1;
+  int64_t before = 0;  // of `done`, those of an earlier start: they tell nothing of the pace
 };
 
 // Draws one live line when standard error is a terminal (or the supervisor says that its own is, by
@@ -24,9 +25,9 @@ class Progress {
   ~Progress();
 
   // Cheap; draws at most ten times a second.
-  void update(const ProgressCounts& counts);
+  void update(ProgressCounts counts);
   // Ends the wave's line.
-  void wave_done(const ProgressCounts& counts);
+  void wave_done(ProgressCounts counts);
   // Shown after the counts: "best 0.83 (wave 12)".
   void note(const std::string& text) { note_ = text; }
 

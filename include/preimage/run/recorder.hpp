@@ -14,6 +14,7 @@
 
 #include "preimage/base/log.hpp"
 #include "preimage/cluster/communicator.hpp"
+#include "preimage/run/lock.hpp"
 #include "preimage/run/search.hpp"
 #include "preimage/store/journal.hpp"
 #include "preimage/store/results.hpp"
@@ -36,6 +37,7 @@ struct RecorderOptions {
   double commit_interval_s = 10;
   int64_t commit_units = 1000;
   int64_t crashes_to_quarantine = 3;
+  FolderClaim claim;  // asked before anything is changed in the folder
   base::Log log;
 };
 
@@ -61,6 +63,8 @@ class Recorder {
   // Null when the unit has no result that every rank knows. Valid until the next exchange().
   const Committed* find(const std::string& unit_id) const;
   bool quarantined(const std::string& unit_id) const { return quarantined_.count(unit_id) != 0; }
+  // Writes down which unit is left out: for results.h5 and for status. Once a start for each.
+  void set_aside(const Unit& unit, int64_t wave, int64_t index);
   // In flight on a rank that died, in an earlier start.
   bool suspect(const std::string& unit_id) const { return suspects_.count(unit_id) != 0; }
   int64_t known() const { return static_cast<int64_t>(committed_.size()); }
@@ -91,6 +95,7 @@ class Recorder {
   using SegmentOutputs = std::unordered_map<std::string, store::UnitOutput>;  // by unit id
   void load();
   const SegmentOutputs& segment_of(const store::SegmentRef& ref) const;
+  void require_own(const store::Journal& journal, const std::filesystem::path& folder) const;
 
   cluster::Communicator comm_;
   RecorderOptions options_;
@@ -105,6 +110,7 @@ class Recorder {
       unshared_;  // written here, not known to others yet
   std::unordered_map<std::string, Committed> committed_;
   std::set<std::string> quarantined_;
+  std::set<std::string> set_aside_;
   std::set<std::string> suspects_;
   store::UnitOutput final_;
   mutable std::list<std::pair<store::SegmentRef, SegmentOutputs>> read_;  // used last first

@@ -3,7 +3,9 @@
 //
 // A file is foreign until shown otherwise: before anything is read, external links, external
 // storage, virtual datasets, filters other than deflate, shuffle and fletcher32, and sizes that the
-// file cannot hold are refused (ExitCode::bad_data). No filter plugin is ever loaded.
+// file cannot hold are refused (ExitCode::bad_data). No filter plugin is ever loaded. The library
+// itself crashes and hangs on damaged files: all of it happens in a process of its own
+// (preimage-hdf5) with bounded memory and time, whose end is an ExitCode::bad_data, too.
 #pragma once
 
 #include <cstdint>
@@ -41,11 +43,20 @@ struct FileInfo {
   std::vector<std::string> others;  // datasets that are neither
 };
 
-FileInfo inspect_file(const std::filesystem::path& path);
+struct ReadLimits {
+  double silence_s = 30;               // without any part of an answer
+  uint64_t memory_bytes = 2ull << 30;  // address space of the process that reads
+};
+
+FileInfo inspect_file(const std::filesystem::path& path, const ReadLimits& limits = {});
 
 // Calls `row` for each row of a table, in batches read one after the other.
 void read_table(const std::filesystem::path& path, const std::string& table,
-                const std::function<void(const Row&)>& row);
+                const std::function<void(const Row&)>& row, const ReadLimits& limits = {});
+
+// Calls `item` for each item of a tensor, padded as it is stored.
+void read_items(const std::filesystem::path& path, const std::string& dataset,
+                const std::function<void(const Tensor&)>& item, const ReadLimits& limits = {});
 
 // "prompts.h5:dcm/soft_prompts[3]"; without "[3]" item is -1 and means the whole dataset.
 struct TensorReference {
@@ -62,7 +73,7 @@ struct TensorValues {
   std::vector<int64_t> shape;
   std::vector<float> values;
 };
-TensorValues read_tensor(const TensorReference& reference);
+TensorValues read_tensor(const TensorReference& reference, const ReadLimits& limits = {});
 
 // Concatenates results files: every table gets a first column `run` (the name of the folder of a
 // results.h5, else of the file), tensors are padded to one size, /index counts units on. Refuses a

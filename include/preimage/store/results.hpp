@@ -3,7 +3,9 @@
 //   /config, /provenance   groups; attribute "json" holds the whole, and each leaf is an attribute
 //   of
 //                          its own under its path ("dcm.k")
-//   /units                 table: id, stage, key, wave, index, scalars of every unit
+//   /units                 table: id, stage, key, wave, index, scalars of every unit; what a unit
+//                          says under "seconds" in its scalars stands in the column `measured`
+//   /quarantine            table: units that are left out because they ended their rank
 //   /<table>               compound tables
 //   /<tensor>              items along the first axis, padded at the end with NaN or -1
 //   /index/<tensor>        for each item: row of its unit in /units (-1: of the end of the search),
@@ -13,6 +15,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,8 @@ struct ResultsOptions {
   base::Json config = base::Json::object();
   base::Json provenance = base::Json::object();
   uint64_t cache_bytes = 1ull << 30;  // segments held in memory (their size on disk)
+  std::string run_identity = "";      // that every segment must name; "": whatever they name
+  std::function<void()> before_publishing = {};  // may throw: then the older file stays
 };
 
 struct ResultsInput {
@@ -34,6 +39,7 @@ struct ResultsInput {
   std::vector<SegmentRef> segments;  // CommittedUnit::segment points into them
   std::vector<CommittedUnit> units;  // in the order in which their rows shall stand
   UnitOutput finish;                 // what Search::finish gave; comes after all units
+  std::vector<QuarantinedUnit> quarantined = {};
 };
 
 // Writes path + ".tmp", fsyncs, renames. Equal inputs give equal values. Segments are read one
