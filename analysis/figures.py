@@ -3,6 +3,7 @@ run holds nothing to draw. `note` names config, model, seed and number of units,
 
 from __future__ import annotations
 
+import libraries  # noqa: F401  (first: says which Python has them)
 import matplotlib
 
 matplotlib.use("Agg")
@@ -90,8 +91,9 @@ def loss_curves(curves: pd.DataFrame, pairs: pd.DataFrame, note: str) -> Figure 
     return _finish(figure, "Loss curves by class", note)
 
 
-def rates_against_k(sweep: pd.DataFrame, note: str) -> Figure | None:
-    """Conv, tight and exact rate of each K with Wilson's 95 % intervals."""
+def rates_against_k(sweep: pd.DataFrame, weak: set[int], note: str) -> Figure | None:
+    """Conv, tight and exact rate of each K with Wilson's 95 % intervals. `weak`: the K where a baseline alone meets
+    the rule of conv for some pair; their conv is grey."""
     if sweep.empty:
         return None
     rows = sweep[sweep["stage"] == "ksweep"].sort_values("k")
@@ -101,9 +103,13 @@ def rates_against_k(sweep: pd.DataFrame, note: str) -> Figure | None:
     octaves = max(1.0, np.log2(rows["k"].max() / rows["k"].min()))
     for side, (name, colour, marker) in enumerate((("conv", ORANGE, "s"), ("tight", BLUE, "^"), ("exact", GREEN, "o"))):
         k, rate = rows["k"] * 2 ** (0.018 * octaves * (side - 1)), rows[name]
-        errors = np.clip([rate - rows[f"{name}_low"], rows[f"{name}_high"] - rate], 0, None)
-        axis.errorbar(k, rate, yerr=errors, color=colour, marker=marker, markersize=6, capsize=3, linewidth=1.3,
-                      elinewidth=1.0, label=name)
+        errors = np.clip(np.array([rate - rows[f"{name}_low"], rows[f"{name}_high"] - rate]), 0, None)
+        grey = rows["k"].isin(weak) if name == "conv" else pd.Series(False, index=rows.index)
+        axis.plot(k, rate, color=GREY if grey.all() else colour, linewidth=1.3)
+        for part, part_colour, label in ((~grey, colour, name), (grey, GREY, "conv that a\nbaseline meets")):
+            if part.any():
+                axis.errorbar(k[part], rate[part], yerr=errors[:, part], color=part_colour, marker=marker, markersize=6,
+                              capsize=3, linestyle="", elinewidth=1.0, label=label)
     axis.set_xscale("log", base=2)
     axis.set_xticks(rows["k"].unique())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -152,11 +158,18 @@ def question_against_answer(pairs: pd.DataFrame, note: str) -> Figure | None:
     return _finish(figure, "Question loss against answer loss", note)
 
 
-def restart_spread(restarts: pd.DataFrame, note: str) -> Figure | None:
-    """Final total loss of every restart of each pair."""
+def several_restarts(restarts: pd.DataFrame) -> pd.DataFrame:
+    """The restarts of stage joint of the pairs that had two or more: only those have a spread."""
     if restarts.empty:
-        return None
+        return restarts
     joint = restarts[restarts["stage"] == "joint"]
+    unit = ["pair_index", *(column for column in joint.columns if "." in column)]  # with what a job swept
+    return joint[joint.groupby(unit)["restart"].transform("size") > 1]
+
+
+def restart_spread(restarts: pd.DataFrame, note: str) -> Figure | None:
+    """Final total loss of every restart of each pair that had several."""
+    joint = several_restarts(restarts)
     if joint.empty:
         return None
     total = _clip(joint["loss_q"] + joint["loss_a"])
@@ -193,6 +206,8 @@ def steps_histogram(pairs: pd.DataFrame, note: str) -> Figure | None:
     axis.hist([part for part, _, _ in parts], bins=bins, stacked=True, color=[colour for _, colour, _ in parts],
               edgecolor="white", linewidth=0.5, label=[label for _, _, label in parts])
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if high - low < 6:  # whole steps on the axis, and bars that are bars
+        axis.set_xlim(low - 3.5, high + 3.5)
     axis.axvline(np.median(steps), color=BLACK, linestyle=":", linewidth=1.3, label=f"median {np.median(steps):g}")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel(f"steps of the chosen restart (bars {width} wide)" if width > 1 else "steps of the chosen restart")
@@ -229,7 +244,7 @@ def against_baselines(pairs: pd.DataFrame, note: str) -> Figure | None:
 def gradient_conflict(pairs: pd.DataFrame, config: dict, note: str) -> Figure | None:
     """How far the gradients of question and answer oppose each other, and gate G4's corner."""
     if pairs.empty or pairs["r_d"].notna().sum() == 0:
-        return None
+        return None  # every run was too short for a correlation
     gates = config.get("dcm", {}).get("gates", {})
     limit_r, limit_negative = gates.get("g4_correlation", -0.3), gates.get("g4_negative", 0.5)
     figure, axis = _figure(7.6, 4.4)

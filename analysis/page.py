@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 from pathlib import Path
 
+import libraries  # noqa: F401  (first: says which Python has them)
 import figures  # noqa: F401  (chooses the Agg backend before pyplot)
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -23,14 +25,19 @@ td.text { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 5em; max-wi
 .mark { display: inline-block; padding: 0 .5em; border-radius: .3em; font-weight: 600; white-space: nowrap; }
 .good { background: #d6efe6; color: #00563f; } .bad { background: #fae0d3; color: #8a3400; }
 .open { background: #fdf0cf; color: #6b4a00; } .none { background: #ececec; color: #444; }
+td.weak { color: #8a8a8a; }
 """
 
 MARKS = {"pass": "good", "yes": "good", "fail": "bad", "no": "bad", "inconclusive": "open", "partial": "open",
-         "not_reached": "none"}
+         "not reached": "none", "no evidence": "none"}
 
 
 class Number(str):
     """A cell that is set to the right."""
+
+
+class Weak(Number):
+    """A number that says little: grey."""
 
 
 class Text(str):
@@ -45,7 +52,7 @@ def cell(value: object) -> str:
     text = html.escape(str(value))
     if isinstance(value, Mark):
         return f'<td><span class="mark {MARKS.get(value, "none")}">{text}</span></td>'
-    kind = {Number: ' class="number"', Text: ' class="text"'}.get(type(value), "")
+    kind = {Number: ' class="number"', Weak: ' class="number weak"', Text: ' class="text"'}.get(type(value), "")
     return f"<td{kind}>{text}</td>"
 
 
@@ -131,3 +138,13 @@ def write_page(title: str, body: list[str], folder: Path) -> Path:
     # A lone surrogate cannot be UTF-8; tables.unescape leaves none, a config from elsewhere might.
     target.write_text(page, encoding="utf-8", errors="replace")
     return target
+
+
+def quarantine_section(frame) -> list[str]:
+    """The units that are missing in every table and rate; nothing where there are none."""
+    if frame.empty:
+        return []
+    rows = [[Text(row.id), Text(row.stage), Text(json.dumps(row.key)), Text(row.reason)] for row in frame.itertuples()]
+    return [section("In quarantine", html_table(["unit", "stage", "key", "why"], rows), note_html(
+        f"{len(rows)} units ended their rank too often and are missing in every table and rate above."
+        " preimage release DIR gives them another chance at the next --resume."))]

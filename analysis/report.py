@@ -14,14 +14,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import libraries  # noqa: E402, F401  (first: says which Python has them)
 import figures  # noqa: E402  (chooses the Agg backend before pyplot)
 import h5py
 import matplotlib.pyplot as plt
 import pandas as pd
 import tables
 import verifier_report
-from page import (Mark, Number, Text, figures_html, find_key, hosts, html_table, identity_of, note_html, number, percent,
-                  section, write_page)
+from page import (Mark, Number, Text, Weak, figures_html, find_key, hosts, html_table, identity_of, note_html, number, percent,
+                  quarantine_section, section, write_page)
 
 EX_DATA, EX_IO = 65, 74
 
@@ -95,26 +96,39 @@ def result_rows(frames: dict[str, pd.DataFrame]) -> list[list[object]]:
         by = ["stage", *(["target"] if name == "single" else []), "k", "init", *tables.swept_columns(frame)]
         for key, part in frame.groupby(by, sort=True):
             named = dict(zip(by, key))
+            missing = tables.in_quarantine(frames["quarantine"], named["stage"],
+                                           {name: value for name, value in named.items() if name not in ("target", "init")})
+            count = Text(f"{len(part)} of {len(part) + missing}, {missing} in quarantine") if missing else Number(len(part))
             stage = named.pop("stage") + (f" {named.pop('target')}" if "target" in named else "")
             k, init = named.pop("k"), named.pop("init")
             swept = "; ".join(f"{field} {value}" for field, value in named.items())
             losses = part["loss"] if name == "single" else part["loss_q"] + part["loss_a"]
-            rows.append([stage, Number(k), init + (f"; {swept}" if swept else ""), Number(len(part)),
-                         *(rate(int(part[c].sum()), len(part)) for c in ("conv", "tight", "exact")),
+            rows.append([stage, Number(k), init + (f"; {swept}" if swept else ""), count,
+                         conv_cell(rate(int(part["conv"].sum()), len(part)), part),
+                         *(rate(int(part[c].sum()), len(part)) for c in ("tight", "exact")),
                          number(losses.mean()), number(part["steps"].median(), 4)])
     return rows
+
+
+def met_by_baseline(part: pd.DataFrame) -> int:
+    """Rows for which a baseline alone meets the rule of conv; 0 in results that do not say."""
+    return int(part["conv_by_baseline"].sum()) if "conv_by_baseline" in part else 0
+
+
+def conv_cell(text: str, part: pd.DataFrame) -> Number:
+    """A rate of conv, grey with the count where a baseline meets the rule too."""
+    met = met_by_baseline(part)
+    return Weak(f"{text}; a baseline: {met}") if met else Number(text)
 
 
 RESULT_HEAD = ["stage", "K", "init", "units", "conv (Wilson 95 %)", "tight", "exact", "mean loss (nats/token)",
                "median steps"]
 
 
-def weak_conv(pairs: pd.DataFrame) -> str:
-    """A warning where the rule of conv is met without any optimisation."""
-    if pairs.empty or "conv_by_baseline" not in pairs:
-        return ""
-    met = int(pairs["conv_by_baseline"].sum())
-    return f" For {met} of {len(pairs)} pairs a baseline meets the rule of conv already: conv says nothing there." if met else ""
+CONV = ("conv: the loss is below 0.3 R or below 2 F (unless configured otherwise), R being that behind random vectors"
+        " and F that behind the text of the other target: a weak rule. Grey: for so many a baseline, random vectors or"
+        " one random token, meets it without any optimisation, so that conv says nothing of them. tight: every token"
+        " has p > 1/2. exact: greedy decoding gives the target, token for token.")
 
 
 def gate_rows(gates: pd.DataFrame) -> list[list[object]]:
@@ -124,7 +138,9 @@ def gate_rows(gates: pd.DataFrame) -> list[list[object]]:
         value = "–" if pd.isna(gate.value) else (
             f"{100 * gate.value:.0f} % ({100 * gate.value_low:.0f}–{100 * gate.value_high:.0f};"
             f" by article {100 * gate.article_low:.0f}–{100 * gate.article_high:.0f})")
-        rows.append([gate.gate, Mark(gate.verdict), Text(gate.predicate), Text(value),
+        # Results of before there was a finding say what the gate is about.
+        rows.append([gate.gate, Mark(gate.verdict.replace("_", " ")),
+                     Text(getattr(gate, "finding", gate.predicate) or "–"), Text(value),
                      Number(f"{gate.pairs_used}{asked}"), Text(gate.action or "–"), Text(gate.taken or "–"),
                      Text(gate.detail or "")])
     return rows
@@ -150,11 +166,15 @@ def sample_rows(frames: dict[str, pd.DataFrame], spot_cases: int) -> list[list[o
     return rows
 
 
-def sweep_rows(sweep: pd.DataFrame) -> list[list[object]]:
+def sweep_rows(sweep: pd.DataFrame, behind: pd.DataFrame) -> list[list[object]]:
+    """`behind`: the rows of pairs, of all stages."""
     rows = []
     for row in sweep.sort_values(["stage", "k"]).itertuples():
         rates = [Number(f"{percent(getattr(row, c))} ({100 * getattr(row, c + '_low'):.0f}–"
                         f"{100 * getattr(row, c + '_high'):.0f})") for c in ("conv", "tight", "exact")]
+        if not behind.empty:
+            of_row = (behind["stage"] == row.stage) & (behind["k"] == row.k) & (behind["init"] == row.init)
+            rates[0] = conv_cell(rates[0], behind[of_row])
         rows.append([row.stage, Number(row.k), row.init, Number(row.pairs), *rates, number(row.loss_q),
                      number(row.loss_a), number(row.steps_to_conv, 4), number(row.steps_to_tight, 4),
                      number(row.steps_to_exact, 4), number(row.seconds),
@@ -176,31 +196,49 @@ def make_figures(frames: dict[str, pd.DataFrame], config: dict) -> dict[str, tup
     swept = int(sweep.loc[sweep["stage"] == "ksweep", "pairs"].max()) if not sweep.empty and (
         sweep["stage"] == "ksweep").any() else 0
     sweep_note = note_of({**config, "dcm": {**config.get("dcm", {}), "k": "as on the axis"}}, "pairs each", swept)
-    restart_count = int((frames["restarts"]["stage"] == "joint").sum()) if not frames["restarts"].empty else 0
+    several = figures.several_restarts(frames["restarts"])
+    spread_pairs = several["pair_index"].nunique() if not several.empty else 0
+    behind = swept_pairs(frames)
+    weak = {int(k) for k, part in behind[behind["stage"] == "ksweep"].groupby("k") if met_by_baseline(part)} if (
+        not behind.empty) else set()
+    known = int(pairs["r_d"].notna().sum()) if not pairs.empty else 0
     made = {
         "loss_curves": (figures.loss_curves(frames["curves"], pairs, note),
                         "Total loss of the chosen restart of each pair. Classes by rules on the smoothed curve."),
-        "rates_against_k": (figures.rates_against_k(sweep, sweep_note),
-                            "conv is the plan's weak rule, tight implies exact, exact is greedy decoding equal to"
-                            " both targets. Points are shifted a little sideways so that bars do not hide each other."),
+        "rates_against_k": (figures.rates_against_k(sweep, weak, sweep_note),
+                            "conv is a weak rule (grey where a baseline meets it), tight implies exact, exact is greedy"
+                            " decoding equal to both targets. Points are shifted a little sideways so that bars do not hide each other."),
         "question_against_answer": (figures.question_against_answer(pairs, note),
                                     f"Losses below {figures.LEAST:g} are drawn there."),
-        "restart_spread": (figures.restart_spread(frames["restarts"], note + f", {restart_count} restarts"),
-                           "Restarts that never ran (their pair was solved before) are not shown."),
+        "restart_spread": (figures.restart_spread(frames["restarts"], note + f", {len(several)} restarts"),
+                           f"The {spread_pairs} of {len(pairs)} pairs that had two or more restarts: a restart runs where"
+                           " no earlier one reproduced both targets, unless all were asked for."),
         "steps_histogram": (figures.steps_histogram(pairs, note), ""),
         "against_baselines": (figures.against_baselines(pairs, note),
                               "Each dot is a pair; its height within a row has no meaning."),
         "gradient_conflict": (figures.gradient_conflict(pairs, config, note),
-                              "r_d correlates the changes of the two losses over windows of steps: a run with two changes can"
-                              " only give -1 or 1, shorter ones have no correlation and are left out."),
+                              f"The {known} of {len(pairs)} pairs that took steps enough for r_d, the correlation of the changes"
+                              " of the two losses over windows of steps; ten windows at least."),
     }
     return {name: (figure, caption) for name, (figure, caption) in made.items() if figure is not None}
+
+
+def absent_figures(frames: dict[str, pd.DataFrame], made: dict) -> list[str]:
+    """Why a figure that belongs to stage joint is not there."""
+    out = []
+    if not frames["restarts"].empty and not frames["pairs"].empty:
+        if "restart_spread" not in made:
+            out.append("No spread over restarts: no pair had two of them.")
+        if "gradient_conflict" not in made:
+            out.append("No figure of the conflict between question and answer: no pair took steps enough (ten windows)"
+                       " for a correlation of the changes of its losses.")
+    return out
 
 
 def write_report(results: h5py.File, folder: Path) -> Path:
     """Writes the report of open results into `folder` and returns the path of the HTML file."""
     frames = {name: getattr(tables, name)(results) for name in (
-        "pairs", "sweep_pairs", "single", "restarts", "curves", "gates", "sweep", "units")}
+        "pairs", "sweep_pairs", "single", "restarts", "curves", "gates", "sweep", "units", "quarantine")}
     if all(frames[name].empty for name in ("pairs", "single", "sweep_pairs")):
         raise tables.ResultsError(f"{results.filename}: found no rows in dcm/pairs, dcm/single or dcm/sweep_pairs,"
                                   " expected the results of method dcm")
@@ -213,13 +251,14 @@ def write_report(results: h5py.File, folder: Path) -> Path:
             html_table(["", ""], [[key, Text(value)] for key, value in header_rows(config, provenance, units)])]
     note = note_of(config, "units", units)
     body.append(section("Result", html_table(RESULT_HEAD, result_rows(frames)), note_html(
-        f"{note}. In stages joint, ksweep and paraphrase the loss is that of question and answer together."
-        f"{weak_conv(frames['pairs'])}")))
+        f"{note}. In stages joint, ksweep and paraphrase the loss is that of question and answer together. {CONV}")))
     if not frames["gates"].empty:
         body.append(section("Gates", html_table(
-            ["gate", "verdict", "predicate", "value (Wilson 95 %)", "pairs", "the plan asks for", "the run did", "detail"],
+            ["gate", "verdict", "what holds", "value (Wilson 95 %)", "pairs", "to be done", "the run did", "detail"],
             gate_rows(frames["gates"])), note_html(
-            f"{note}. A predicate of G1 to G5 that holds is a fail; G6, the table's levels and spot pass when theirs holds.")))
+            f"{note}. Gates are thresholds of the method, set in the job: G1 to G3 stop a run that does not converge where"
+            " they are enforced, G4 and G5 warn, G6, the levels of the table and spot say how good it is. no evidence: the"
+            " gate would pass, and so would a baseline without any optimisation.")))
     if not frames["pairs"].empty:
         spot = int(config.get("dcm", {}).get("gates", {}).get("spot_cases", 5))
         rows = sample_rows(frames, spot)
@@ -228,14 +267,20 @@ def write_report(results: h5py.File, folder: Path) -> Path:
             f"{note_of(config, 'pairs', len(frames['pairs']))}. The first {spot} converged pairs by index, to be read"
             " by hand, then up to 10 of each stage that were not reproduced exactly.")))
     if not frames["sweep"].empty:
-        body.append(section("K sweep", html_table(SWEEP_HEAD, sweep_rows(frames["sweep"])), note_html(note)))
+        behind = pd.concat([frames["pairs"], swept_pairs(frames)], ignore_index=True)
+        body.append(section("K sweep", html_table(SWEEP_HEAD, sweep_rows(frames["sweep"], behind)),
+                            note_html(note)))
+    body += quarantine_section(frames["quarantine"])
     body.append("<h2>Figures</h2>")
-    body.append(figures_html(make_figures(frames, config), folder))
+    made = make_figures(frames, config)
+    body.append(figures_html(made, folder))
+    for left_out in absent_figures(frames, made):
+        body.append(note_html(left_out))
     return write_page("dcm report", body, folder)
 
 
 def print_results(results: h5py.File) -> None:
-    frames = {name: getattr(tables, name)(results) for name in ("pairs", "sweep_pairs", "single", "sweep")}
+    frames = {name: getattr(tables, name)(results) for name in ("pairs", "sweep_pairs", "single", "sweep", "quarantine")}
     rows = [[str(value) for value in row] for row in [RESULT_HEAD, *result_rows(frames)]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(RESULT_HEAD))]
     for row in rows:

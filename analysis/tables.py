@@ -14,6 +14,7 @@ import json
 import re
 from pathlib import Path
 
+import libraries  # noqa: F401  (first: says which Python has them)
 import h5py
 import numpy as np
 import pandas as pd
@@ -126,6 +127,24 @@ def sweep(results: h5py.File) -> pd.DataFrame:
 def units(results: h5py.File) -> pd.DataFrame:
     """Every committed unit of work."""
     return table(results, "units")
+
+
+def quarantine(results: h5py.File) -> pd.DataFrame:
+    """Units that ended their rank too often and are missing everywhere else; `key` as an object."""
+    frame = table(results, "quarantine")
+    if not frame.empty:
+        frame["key"] = [json.loads(key) for key in frame["key"]]
+    return frame
+
+
+def in_quarantine(frame: pd.DataFrame, stage: str, named: dict) -> int:
+    """How many of them are of a stage and of these values of key and sweep, where their key names such."""
+    if frame.empty:
+        return 0
+    def belongs(key: dict) -> bool:
+        values = {**key, **key.get("sweep", {})}
+        return all(name not in values or values[name] == value for name, value in named.items())
+    return int(sum(belongs(key) for key in frame.loc[frame["stage"] == stage, "key"]))
 
 
 def _tensor(results: h5py.File, name: str) -> np.ndarray | None:

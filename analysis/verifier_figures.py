@@ -3,6 +3,7 @@ to draw. `note` names config, models, data and seed, and stands in the picture."
 
 from __future__ import annotations
 
+import libraries  # noqa: F401  (first: says which Python has them)
 import numpy as np
 import pandas as pd
 from figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, _figure, _finish, plt

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
+import libraries  # noqa: F401  (first: says which Python has them)
 import h5py
 import pandas as pd
 import tables
 import verifier_figures as figures
-from page import (Mark, Number, Text, figures_html, find_key, hosts, html_table, identity_of, note_html, section,
-                  write_page)
+from page import (Mark, Number, Text, figures_html, find_key, hosts, html_table, identity_of, note_html,
+                  quarantine_section, section, write_page)
 
 TABLES = ("problems", "candidates", "training", "selection", "metrics")
 
@@ -152,6 +153,9 @@ def write_report(results: h5py.File, folder: Path) -> Path:
     config = {**tables.config(results), "identity": identity_of(provenance)}
     test = int((frames["problems"]["split"] == "test").sum())
     note = note_of(config, test)
+    missing = len(tables.quarantine(results))
+    if missing:
+        note += f" · {missing} units in quarantine: their programs are missing"
     folder.mkdir(parents=True, exist_ok=True)
     body = ["<h1>Energy verifier of programs</h1>",
             html_table(["", ""], [[key, Text(value)] for key, value in header_rows(config, provenance, frames)]),
@@ -167,6 +171,7 @@ def write_report(results: h5py.File, folder: Path) -> Path:
                             note_html(f"{note}. The eight with the largest difference of energies.")))
     body.append(section("Further metrics", html_table(["subset", "selector", "arm", "loss", "metric", "value"],
                                                       other_rows(frames["metrics"])), note_html(note)))
+    body += quarantine_section(tables.quarantine(results))
     body.append("<h2>Figures</h2>" + figures_html(make_figures(frames, config, note), folder))
     return write_page("verifier report", body, folder)
 

@@ -17,6 +17,7 @@ import numpy as np
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 sys.path.insert(0, str(ANALYSIS))
 
+import figures  # noqa: E402
 import report  # noqa: E402
 import tables  # noqa: E402
 
@@ -109,7 +110,9 @@ def write_results(path, count=12, k_sweep=(1, 2, 4, 8), seed=5):
             "pairs_asked": 0, "pairs_used": count, "value": 1.0, "value_low": 0.8, "value_high": 1.0,
             "article_low": 1.0, "article_high": 1.0, "threshold": 0.7, "verdict": "pass", "action": "",
             "taken": "recorded", "detail": "questions 12 of 12, answers 12 of 12"}
+    gate["finding"] = "single-target conv 1 >= 0.7"
     gates = [gate, {**gate, "gate": "G2", "pairs_asked": 50, "verdict": "not_reached"},
+             {**gate, "gate": "G3", "verdict": "no_evidence", "finding": "conv 1 >= 0.3; but a baseline alone ..."},
              {**gate, "gate": "G6", "value": 0.45, "verdict": "inconclusive", "action": "more pairs"},
              {**gate, "gate": "spot", "value": 0.5, "verdict": "fail", "action": "degenerate solutions"}]
     with h5py.File(path, "w") as file:
@@ -170,8 +173,40 @@ class Report(unittest.TestCase):
         self.assertNotIn("<b>book", self.page)
 
     def test_gates_show_verdicts(self):
-        for verdict, mark in (("pass", "good"), ("fail", "bad"), ("inconclusive", "open"), ("not_reached", "none")):
+        for verdict, mark in (("pass", "good"), ("fail", "bad"), ("inconclusive", "open"), ("not reached", "none"),
+                              ("no evidence", "none")):
             self.assertIn(f'<span class="mark {mark}">{verdict}</span>', self.page)
+
+    def test_gates_say_what_holds(self):
+        self.assertIn("single-target conv 1 &gt;= 0.7", self.page)
+        self.assertNotIn("single-target conv &lt; 0.7", self.page)
+
+    def test_no_plan_is_named(self):
+        self.assertNotRegex(self.page, r"\b[Tt]he plan\b")
+
+    def test_conv_is_grey_where_a_baseline_meets_it(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_results(folder / "results.h5")
+            with h5py.File(folder / "results.h5", "a") as file:
+                rows = file["dcm/pairs"][:]
+                rows["conv_by_baseline"][:3] = True
+                file["dcm/pairs"][:] = rows
+            with tables.open_results(folder) as results:
+                page = report.write_report(results, folder / "report").read_text(encoding="utf-8")
+        self.assertRegex(page, r'<td class="number weak">\d+ of 12 [^<]*; a baseline: 3</td>')
+        # Of the K sweep's rows only that of stage joint's K holds those pairs.
+        self.assertNotIn("weak\">", self.page.split("</style>")[1])
+
+    def test_spread_over_restarts_is_of_pairs_that_had_several(self):
+        with tables.open_results(self.folder) as results:
+            restarts = tables.restarts(results)
+        several = figures.several_restarts(restarts)
+        sizes = restarts.groupby("pair_index").size()
+        self.assertEqual(set(several["pair_index"]), set(sizes[sizes > 1].index))
+        self.assertTrue(0 < several["pair_index"].nunique() < 12)
+        alone = restarts[restarts["restart"] == 0]
+        self.assertIsNone(figures.restart_spread(alone, "note"))
 
     def test_same_results_same_bytes(self):
         with tables.open_results(self.folder) as results:
@@ -194,6 +229,28 @@ class Partial(unittest.TestCase):
                 page = report.write_report(results, folder / "report").read_text(encoding="utf-8")
             return page, sorted(path.stem for path in (folder / "report").glob("*.png"))
 
+    def test_units_in_quarantine_are_counted_and_named(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name) / "results.h5"
+        write_results(path)
+        with h5py.File(path, "a") as file:
+            write_table(file, "quarantine", [
+                {"id": "ab12", "stage": "joint", "key": json.dumps({"k": 8, "pair_index": 12}), "wave": 1, "index": 12,
+                 "reason": "ended its rank 3 times"},
+                {"id": "cd34", "stage": "ksweep", "key": json.dumps({"k": 2, "pair_index": 0}), "wave": 2, "index": 0,
+                 "reason": "ended its rank 3 times"}])
+        with tables.open_results(path) as results:
+            frames = {name: getattr(tables, name)(results)
+                      for name in ("pairs", "sweep_pairs", "single", "sweep", "quarantine")}
+            rows = {(row[0], row[1]): row[3] for row in report.result_rows(frames)}
+            self.assertEqual(rows["joint", "8"], "12 of 13, 1 in quarantine")
+            self.assertEqual(rows["ksweep", "2"], "4 of 5, 1 in quarantine")
+            self.assertEqual(rows["ksweep", "4"], "4")
+            page = report.write_report(results, path.parent / "report").read_text()
+        self.assertIn("In quarantine", page)
+        self.assertIn("ab12", page)
+
     def test_single_stage_only(self):
         page, pictures = self.report_of({"single"})
         self.assertIn("single question", page)
@@ -203,6 +260,27 @@ class Partial(unittest.TestCase):
         page, pictures = self.report_of({"sweep", "sweep_pairs"})
         self.assertIn("K sweep", page)
         self.assertEqual(pictures, ["rates_against_k"])
+
+    def test_figures_that_are_not_there_say_why(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_results(folder / "results.h5")
+            with h5py.File(folder / "results.h5", "a") as file:
+                rows = file["dcm/restarts"][:]
+                rows = rows[rows["restart"] == 0]
+                attributes = dict(file["dcm/restarts"].attrs)
+                del file["dcm/restarts"]
+                file["dcm/restarts"] = rows
+                file["dcm/restarts"].attrs.update(attributes)
+                pairs = file["dcm/pairs"][:]
+                pairs["r_d"] = np.nan
+                file["dcm/pairs"][:] = pairs
+            with tables.open_results(folder) as results:
+                page = report.write_report(results, folder / "report").read_text(encoding="utf-8")
+            pictures = {path.stem for path in (folder / "report").glob("*.png")}
+        self.assertEqual(pictures & {"restart_spread", "gradient_conflict"}, set())
+        self.assertIn("no pair had two of them", page)
+        self.assertIn("no pair took steps enough", page)
 
     def test_pairs_without_curves(self):
         _, pictures = self.report_of({"pairs"})

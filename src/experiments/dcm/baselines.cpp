@@ -43,13 +43,13 @@ struct Collector {
   }
 
   // [mode ; c] with c drawn as the optimiser's starts are.
-  void random(size_t slot, const Pair& pair, bool question) {
+  void random(size_t slot, const Pair& pair, bool question, int64_t k) {
     for (int64_t draw = 0; draw < in.config.baseline_draws; ++draw) {
       // Draws count from -1 downwards: no restart shares a stream with a baseline.
-      const auto c = start_vectors({in.config.init, in.config.init_sigma, in.seed}, pair,
-                                   in.config.k, -1 - draw, in.statistics, in.vocabulary);
+      const auto c = start_vectors({in.config.init, in.config.init_sigma, in.seed}, pair, k,
+                                   -1 - draw, in.statistics, in.vocabulary);
       const int64_t mode = question ? in.vocabulary.mode_question : in.vocabulary.mode_answer;
-      add(slot, pair, question, {.kind = "random", .draw = draw},
+      add(slot, pair, question, {.kind = "random", .k = k, .draw = draw},
           {.embeddings = at::cat({in.statistics.table[mode].unsqueeze(0), c})});
     }
   }
@@ -79,7 +79,7 @@ struct Collector {
   void pair(size_t slot, const Pair& pair) {
     const auto& t = in.config.templates;
     for (const bool question : {true, false})
-      random(slot, pair, question), single(slot, pair, question);
+      random(slot, pair, question, in.config.k), single(slot, pair, question);
     text(slot, pair, true, "full", filled(t.question_from_answer, "{answer}", pair.answer));
     text(slot, pair, false, "full", filled(t.answer_from_question, "{question}", pair.question));
     if (in.vocabulary.bos >= 0)
@@ -89,6 +89,10 @@ struct Collector {
            filled(filled(t.answer_from_passage, "{passage}", pair.context), "{question}",
                   pair.question));
     }
+    for (const int64_t k : judged_k(in.config, pair.index)) {
+      if (k == in.config.k) continue;
+      for (const bool question : {true, false}) random(slot, pair, question, k);
+    }
   }
 };
 
@@ -97,26 +101,57 @@ struct Mean {
   double value() const { return count > 0 ? sum / count : none; }
 };
 
+std::string mean_key(const std::string& kind, int64_t k, const std::string& target) {
+  return base::str(kind, "/", k, "/", target);
+}
+
 }  // namespace
 
 base::Json to_json(const Baselines& b) {
   base::Json out;
-  const auto put = [&](const char* key, double value) {
-    out[key] = std::isfinite(value) ? base::Json(value) : base::Json();
+  const auto number = [](double value) {
+    return std::isfinite(value) ? base::Json(value) : base::Json();
   };
-  put("random_q", b.random_q), put("random_a", b.random_a), put("full_q", b.full_q),
-      put("full_q_bos", b.full_q_bos);
-  put("full_a", b.full_a), put("full_a_passage", b.full_a_passage), put("single_q", b.single_q),
+  const auto put = [&](const char* key, double value) { out[key] = number(value); };
+  put("full_q", b.full_q), put("full_q_bos", b.full_q_bos), put("full_a", b.full_a),
+      put("full_a_passage", b.full_a_passage), put("single_q", b.single_q),
       put("single_a", b.single_a);
+  auto& random = out["random"] = base::Json::object();
+  for (const auto& [k, loss] : b.random)
+    random[std::to_string(k)] = {number(loss.q), number(loss.a)};
   return out;
 }
 
 Baselines baselines_from_json(const base::Json& json) {
-  const auto get = [&](const char* key) {
-    return json.at(key).is_null() ? none : json.at(key).get<double>();
+  const auto number = [](const base::Json& value) {
+    return value.is_null() ? none : value.get<double>();
   };
-  return {get("random_q"), get("random_a"),       get("full_q"),   get("full_q_bos"),
-          get("full_a"),   get("full_a_passage"), get("single_q"), get("single_a")};
+  const auto get = [&](const char* key) {
+    base::check(json.contains(key),
+                std::string("a committed unit of baselines has the key ") + key);
+    return number(json.at(key));
+  };
+  Baselines out{{},
+                get("full_q"),
+                get("full_q_bos"),
+                get("full_a"),
+                get("full_a_passage"),
+                get("single_q"),
+                get("single_a")};
+  base::check(json.contains("random"), "a committed unit of baselines has the key random");
+  for (const auto& [k, loss] : json.at("random").items())
+    out.random[std::stoll(k)] = {number(loss.at(0)), number(loss.at(1))};
+  return out;
+}
+
+std::vector<int64_t> judged_k(const DcmConfig& config, int64_t pair_index) {
+  std::vector<int64_t> out = {config.k};
+  const bool swept = config.has_stage("ksweep") &&
+                     (config.k_sweep_pairs == 0 || pair_index < config.k_sweep_pairs);
+  for (const int64_t k : config.k_sweep) {
+    if (swept && k != config.k) out.push_back(k);
+  }
+  return out;
 }
 
 std::vector<PairBaselines> measure_baselines(const BaselineInputs& inputs,
@@ -138,16 +173,20 @@ std::vector<PairBaselines> measure_baselines(const BaselineInputs& inputs,
     draw.row.loss_without_eos = !eos    ? draw.row.loss
                                 : n > 1 ? (nats + scores[i].logprobs.back()) / (n - 1)
                                         : none;
-    auto& mean = means[draw.pair][draw.row.kind + "/" + draw.row.target];
+    auto& mean = means[draw.pair][mean_key(draw.row.kind, draw.row.k, draw.row.target)];
     mean.sum += draw.row.loss, mean.count += 1;
     out[draw.pair].rows.push_back(std::move(draw.row));
   }
   for (size_t i = 0; i < pairs.size(); ++i) {
-    auto& m = means[i];
-    out[i].means = {m["random/question"].value(), m["random/answer"].value(),
-                    m["full/question"].value(),   m["full_bos/question"].value(),
-                    m["full/answer"].value(),     m["full_passage/answer"].value(),
-                    m["single/question"].value(), m["single/answer"].value()};
+    const auto mean = [&](const char* kind, int64_t k, const char* target) {
+      return means[i][mean_key(kind, k, target)].value();
+    };
+    auto& b = out[i].means;
+    for (const int64_t k : judged_k(inputs.config, pairs[i]->index))
+      b.random[k] = {mean("random", k, "question"), mean("random", k, "answer")};
+    b.full_q = mean("full", 0, "question"), b.full_q_bos = mean("full_bos", 0, "question");
+    b.full_a = mean("full", 0, "answer"), b.full_a_passage = mean("full_passage", 0, "answer");
+    b.single_q = mean("single", 0, "question"), b.single_a = mean("single", 0, "answer");
   }
   return out;
 }

@@ -1,6 +1,7 @@
 // Losses without any optimisation: what "solved" is measured against.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "initialise.hpp"
@@ -10,16 +11,23 @@
 
 namespace preimage::dcm {
 
+// R: behind mode and K random vectors.
+struct RandomLoss {
+  double q = none, a = none;
+};
 // Means over the draws, nats a token.
 struct Baselines {
-  double random_q = none, random_a = none;  // R: behind mode and random vectors
+  std::map<int64_t, RandomLoss> random;     // by K
   double full_q = none, full_q_bos = none;  // F: the question from the answer, from BOS alone
   double full_a = none,
          full_a_passage = none;  // F: the answer from the question, from passage and question
   double single_q = none, single_a = none;  // S: behind one random token
 };
 base::Json to_json(const Baselines& baselines);
+// ExitCode::bug where a key is missing.
 Baselines baselines_from_json(const base::Json& json);
+// Every K whose units of the pair are judged by R: the main one, and those of the sweep.
+std::vector<int64_t> judged_k(const DcmConfig& config, int64_t pair_index);
 
 struct BaselineInputs {
   const DcmConfig& config;

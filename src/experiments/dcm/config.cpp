@@ -184,10 +184,12 @@ void DcmConfig::optimiser_fields(base::Fields& f) {
        .choices = {"all", "failures"}});
   f.add("keep_restart_embeddings", keep_restart_embeddings,
         {.help = "also store the solution of every start, dcm/restart_embeddings"});
-  f.add("stop", stop,
-        {.help = "a start ends before its last step once it meets: conv (the plan's rule, both "
-                 "targets) or tight (every token's p > 1/2: exact decoding is certain)",
-         .choices = {"none", "conv", "tight"}});
+  f.add(
+      "stop", stop,
+      {.help =
+           "a start ends before its last step once it meets: conv (both targets below a share "
+           "of R, or a multiple of F) or tight (every token's p > 1/2: exact decoding is certain)",
+       .choices = {"none", "conv", "tight"}});
   f.add("objective", objective,
         {.help = "plain: g_Q + g_A; projected: each first freed of its conflict with the other",
          .choices = {"plain", "projected"}});
@@ -210,7 +212,7 @@ void DcmConfig::report_fields(base::Fields& f) {
   ConvergenceFields convergence_fields{convergence};
   f.group("convergence", convergence_fields);
   f.add("conflict_window", conflict_window,
-        {.help = "r_d correlates loss changes over windows of this length",
+        {.help = "r_d correlates loss changes over windows of this length; NaN below ten of them",
          .unit = "steps",
          .min = 1,
          .max = 1e6});
@@ -221,7 +223,9 @@ void DcmConfig::report_fields(base::Fields& f) {
          .min = 0,
          .max = 1e6});
   f.add("text_encoder", text_encoder,
-        {.help = "folder of a sentence encoder for the grade's cosine clause; \"\": clause off"});
+        {.help = "folder of a sentence encoder, as `preimage embed` reads it (its own pipeline, or "
+                 "the mean over its tokens): a decode passes too with cosine >= 0.9 and F1 >= 0.5; "
+                 "\"\": that clause is off"});
   f.add("curve_every", curve_every,
         {.help = "dcm/curves keeps every this many steps (classes use all steps)",
          .unit = "steps",

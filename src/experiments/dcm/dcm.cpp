@@ -7,7 +7,9 @@
 #include <ATen/ATen.h>
 
 #include "optimiser.hpp"
+#include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
 #include "search.hpp"
@@ -17,12 +19,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_of(const fs::path& folder) {
+// The data sets of a folder.
+std::vector<std::string> data_files(const fs::path& folder) {
   std::vector<std::string> out;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const auto extension = entry.path().extension();
-    if (entry.is_regular_file() && (extension == ".safetensors" || extension == ".json"))
+    if (entry.is_regular_file() && (extension == ".json" || extension == ".jsonl"))
       out.push_back(entry.path());
   }
   std::sort(out.begin(), out.end());
@@ -52,22 +55,33 @@ base::ConfigErrors Dcm::check() {
   auto errors = config_.check();
   const auto files = config_.check_files();
   errors.insert(errors.end(), files.begin(), files.end());
+  if (files.empty() && !config_.text_encoder.empty()) {
+    try {
+      TextCosine{config_.text_encoder};
+    } catch (const base::Error& error) {
+      errors.push_back(std::string("\"dcm.text_encoder\": ") + error.what());
+    }
+  }
   return errors;
 }
 
 std::vector<std::string> Dcm::identity_files() const {
-  auto files = files_of(config_.model.dir);
+  auto files = lm::checkpoint_identity(config_.model.dir);
   if (!config_.model.adapter.empty()) {
-    const auto adapter = files_of(config_.model.adapter);
+    const auto adapter = lm::checkpoint_identity(config_.model.adapter);
     files.insert(files.end(), adapter.begin(), adapter.end());
   }
   if (fs::is_directory(config_.data.path)) {
-    const auto data = files_of(config_.data.path);
+    const auto data = data_files(config_.data.path);
     files.insert(files.end(), data.begin(), data.end());
   } else if (!config_.data.path.empty()) {
     files.push_back(config_.data.path);
   }
   if (!config_.paraphrases.empty()) files.push_back(config_.paraphrases);
+  if (!config_.text_encoder.empty()) {
+    const auto encoder = lm::checkpoint_identity(config_.text_encoder);
+    files.insert(files.end(), encoder.begin(), encoder.end());
+  }
   return files;
 }
 
@@ -111,7 +125,13 @@ run::Estimate Dcm::estimate() {
   out.bytes_per_worker =
       lm::weight_bytes(model, load_options(config_.model, device)) +
       bytes_per_position(model, dtype) * static_cast<double>(config_.batch_tokens);
+  for (const auto& file : config_.text_encoder.empty() ? std::vector<std::string>{}
+                                                       : lm::checkpoint_identity(config_.text_encoder)) {
+    if (file.ends_with(".safetensors"))
+      out.bytes_per_worker += static_cast<double>(fs::file_size(file));
+  }
   out.notes = config_.notes();
+  if (const auto note = paraphrase_note(pairs, config_); !note.empty()) out.notes.push_back(note);
   if (config_.restart_policy == "failures")
     out.notes.push_back("one restart for each unit is counted; failed ones add up to " +
                         std::to_string(config_.restarts - 1) + " more");
@@ -131,10 +151,17 @@ std::unique_ptr<run::Search> Dcm::make_search(run::Context& context) {
   auto modes = model->embed(ids).detach();
   if (context.world().root()) {
     for (const auto& note : config_.notes()) context.log().info(note);
+    for (const auto& warning : tokenizer.warnings()) context.log().warn(warning);
+    if (const auto note = paraphrase_note(pairs, config_); !note.empty()) context.log().warn(note);
+  }
+  std::shared_ptr<TextCosine> cosine;
+  if (!config_.text_encoder.empty()) {
+    cosine = std::make_shared<TextCosine>(config_.text_encoder);
+    cosine->load(context.device());
   }
   auto setup = std::make_shared<const Setup>(
       Setup{config_, context.seed(), std::move(tokenizer), std::move(vocabulary), std::move(pairs),
-            std::move(model), std::move(statistics), std::move(modes)});
+            std::move(model), std::move(statistics), std::move(modes), std::move(cosine)});
   return std::make_unique<DcmSearch>(context, std::move(setup));
 }
 

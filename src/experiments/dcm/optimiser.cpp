@@ -28,7 +28,7 @@ double Evaluation::total() const {
 }
 
 struct Optimiser::Active {
-  Problem problem;
+  SoftPromptProblem problem;
   Trajectory out;
   bool done = false;
   int64_t k() const { return problem.initial.size(0); }
@@ -65,7 +65,7 @@ Optimiser::Optimiser(std::shared_ptr<const lm::Model> model, at::Tensor modes,
 
 Optimiser::~Optimiser() = default;
 
-int64_t Optimiser::tokens_of(const Problem& problem) {
+int64_t Optimiser::tokens_of(const SoftPromptProblem& problem) {
   int64_t tokens = 0;
   for (const auto& side : problem.sides) {
     for (const auto& target : side.targets) {
@@ -86,7 +86,7 @@ bool Optimiser::empty() const {
   return active_.empty();
 }
 
-void Optimiser::add(Problem problem) {
+void Optimiser::add(SoftPromptProblem problem) {
   base::check(problem.sides.size() == 1 || problem.sides.size() == 2,
               "a problem has one side or two");
   const auto initial = problem.initial.to(model_->device(), at::kFloat);
@@ -232,11 +232,11 @@ at::Tensor Optimiser::manifold_gradient() {
   const auto distances = nearest.distance2.to(at::kCPU);
   for (size_t p = 0; p < active_.size(); ++p) {
     const int64_t first = state_.offsets[p], k = active_[p]->k();
-    const double unit = options_.manifold_lambda / (static_cast<double>(k) * mean_square_);
-    factors.narrow(0, first, k).fill_(2 * unit);
+    const double squares = static_cast<double>(k) * mean_square_;
+    factors.narrow(0, first, k).fill_(2 * options_.manifold_lambda / squares);
     double sum = 0;
     for (int64_t i = first; i < first + k; ++i) sum += distances.const_data_ptr<float>()[i];
-    if (!active_[p]->done) active_[p]->out.manifold.push_back(unit * sum);
+    if (!active_[p]->done) active_[p]->out.manifold.push_back(sum / squares);
   }
   return to_nearest * factors.to(to_nearest.device());
 }

@@ -38,7 +38,7 @@ struct Side {
   std::vector<Target> targets;
 };
 
-struct Problem {
+struct SoftPromptProblem {
   int64_t tag = 0;          // the caller's name for it
   at::Tensor initial;       // [K, d] float32
   std::vector<Side> sides;  // one or two
@@ -68,7 +68,9 @@ struct Trajectory {
   bool stopped = false;   // by `stop`
   bool diverged = false;  // a loss was not finite: the rest of the steps was not run
   std::array<std::vector<double>, 2> loss;  // by side
-  std::vector<double> manifold, learning_rate;
+  std::vector<double> manifold;  // mean squared distance to the nearest token over rms(E)^2;
+                                 // empty where manifold_lambda is 0
+  std::vector<double> learning_rate;
   std::vector<GradientProducts> products;  // per update; empty with one side
   double seconds = 0;                      // measured: its share of the batch's time
 };
@@ -86,13 +88,13 @@ class Optimiser {
   Optimiser(std::shared_ptr<const lm::Model> model, at::Tensor modes, OptimiserOptions options);
   ~Optimiser();
 
-  void add(Problem problem);
+  void add(SoftPromptProblem problem);
   // Takes the problem of that tag out, whatever it has reached.
   void drop(int64_t tag);
   bool empty() const;
   int64_t tokens() const;  // positions of one pass over all problems
   // Positions that `problem` would add.
-  static int64_t tokens_of(const Problem& problem);
+  static int64_t tokens_of(const SoftPromptProblem& problem);
   // Up to `steps` steps of all problems; returns those that ended, in the order in which they were
   // added.
   std::vector<Trajectory> run(int64_t steps);

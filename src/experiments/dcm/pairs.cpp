@@ -52,10 +52,30 @@ read_paraphrases(const std::string& path) {
       throw base::data_error(place +
                              ": expected an object with \"id\", \"questions\", \"answers\"");
     }
-    out[record["id"].get<std::string>()] = {strings(record, "questions", place),
-                                            strings(record, "answers", place)};
+    const auto id = record["id"].get<std::string>();
+    auto questions = strings(record, "questions", place),
+         answers = strings(record, "answers", place);
+    if (questions.empty() && answers.empty()) {
+      throw base::data_error(place +
+                             ": found no paraphrase, expected some in \"questions\" or "
+                             "\"answers\"");
+    }
+    if (!out.emplace(id, std::pair(std::move(questions), std::move(answers))).second)
+      throw base::data_error(place + ": found the id " + id + " again, expected each once");
   }
+  if (out.empty()) throw base::data_error(path + ": found no line, expected paraphrases");
   return out;
+}
+
+// The stage would run without any: a file of other pairs, or of other ids.
+void require_paraphrases(const std::vector<Pair>& pairs, const std::string& path,
+                         const std::string& some_id) {
+  if (std::any_of(pairs.begin(), pairs.end(), [](const Pair& p) { return !p.paraphrases.empty(); }))
+    return;
+  throw base::data_error(str("\"dcm.paraphrases\": ", path, ": found the id ",
+                             base::Json(some_id).dump(), " and others, none of them of the ",
+                             pairs.size(), " pairs drawn (the first is ",
+                             base::Json(pairs.front().id).dump(), "); expected ids of dcm.data"));
 }
 
 void require_context(const Pair& pair, int64_t k, const lm::ModelConfig& model) {
@@ -72,9 +92,9 @@ void require_context(const Pair& pair, int64_t k, const lm::ModelConfig& model) 
 
 Vocabulary make_vocabulary(const DcmConfig& config, const text::Tokenizer& tokenizer,
                            const lm::ModelConfig& model) {
-  if (tokenizer.id_limit() > model.vocab_size) {
+  if (tokenizer.plain_id_limit() > model.vocab_size) {
     throw base::data_error(str(config.model.dir, ": the tokenizer has ids up to ",
-                               tokenizer.id_limit() - 1, ", the model's embedding has ",
+                               tokenizer.plain_id_limit() - 1, ", the model's embedding has ",
                                model.vocab_size, " rows; they belong to different models"));
   }
   Vocabulary out;
@@ -92,7 +112,7 @@ Vocabulary make_vocabulary(const DcmConfig& config, const text::Tokenizer& token
       out.stop_ids.push_back(out.eos);
   }
   out.bos = tokenizer.special().bos.value_or(model.bos_id);
-  for (int64_t id = 0; id < tokenizer.id_limit(); ++id) {
+  for (int64_t id = 0; id < tokenizer.plain_id_limit(); ++id) {
     if (tokenizer.id_to_token(id) && !tokenizer.is_special(id)) out.plain_ids.push_back(id);
   }
   return out;
@@ -139,7 +159,19 @@ std::vector<Pair> load_pairs(const DcmConfig& config, const text::Tokenizer& tok
     require_context(pair, largest_k, model);
     out.push_back(std::move(pair));
   }
+  if (!config.paraphrases.empty())
+    require_paraphrases(out, config.paraphrases, paraphrases.begin()->first);
   return out;
+}
+
+std::string paraphrase_note(const std::vector<Pair>& pairs, const DcmConfig& config) {
+  if (config.paraphrases.empty()) return "";
+  const auto without = [](const Pair& pair) { return pair.paraphrases.empty(); };
+  const auto count = std::count_if(pairs.begin(), pairs.end(), without);
+  if (count == 0) return "";
+  return str(config.paraphrases, ": no paraphrases for ", count, " of ", pairs.size(),
+             " pairs (the first is ", std::find_if(pairs.begin(), pairs.end(), without)->id,
+             "): stage paraphrase is stage joint for them");
 }
 
 }  // namespace preimage::dcm

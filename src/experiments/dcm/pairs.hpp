@@ -13,6 +13,7 @@ namespace preimage::dcm {
 
 struct Paraphrases {
   std::vector<std::vector<int64_t>> questions, answers;  // EOS included where it is appended
+  bool empty() const { return questions.empty() && answers.empty(); }
 };
 
 struct Pair {
@@ -38,8 +39,12 @@ Vocabulary make_vocabulary(const DcmConfig& config, const text::Tokenizer& token
                            const lm::ModelConfig& model);
 
 // Reads, tokenizes, applies the limits and draws `config.data.count` pairs. ExitCode::bad_data when
-// there are fewer, or when a pair with K vectors does not fit the model's context.
+// there are fewer, when a pair with K vectors does not fit the model's context, or when the file of
+// paraphrases has none for any of them.
 std::vector<Pair> load_pairs(const DcmConfig& config, const text::Tokenizer& tokenizer,
                              const Vocabulary& vocabulary, const lm::ModelConfig& model);
+
+// Which pairs have no paraphrases, in a sentence; "" when all have some or none are asked for.
+std::string paraphrase_note(const std::vector<Pair>& pairs, const DcmConfig& config);
 
 }  // namespace preimage::dcm

@@ -98,16 +98,18 @@ void DcmSearch::tell_unit(const run::Told& told) {
   } else if (stage == "single") {
     const auto summary = told.quarantined ? SingleSummary{} : single_summary(told.scalars);
     singles_[index] = {setup_->pairs[static_cast<size_t>(index)].article, summary.conv_q,
-                       summary.conv_a};
+                       summary.conv_a, summary.baseline_q, summary.baseline_a};
   } else if (!told.quarantined) {
     pairs_[{stage, told.unit.key.at("k").get<int64_t>()}][index] = summary_from_json(told.scalars);
   }
 }
 
-bool DcmSearch::enforced_stop(const std::string& stage, const GateResult& result) {
-  const bool stops = setup_->config.gates.mode == "enforce" && result.verdict == Verdict::fail;
-  gates_.push_back({stage, result, stops ? "stopped the run" : "recorded"});
-  return stops;
+bool DcmSearch::stops_run(const GateResult& result) const {
+  return setup_->config.gates.mode == "enforce" && result.verdict == Verdict::fail;
+}
+
+void DcmSearch::record_gate(const std::string& stage, const GateResult& result) {
+  gates_.push_back({stage, result, stops_run(result) ? "stopped the run" : "recorded"});
 }
 
 GateResult DcmSearch::single_gate() const {
@@ -121,7 +123,7 @@ DcmSearch::Wave DcmSearch::wave_after(const Wave& wave) {
   const auto& c = setup_->config;
   if (c.gates.mode == "enforce") return gated_wave_after(wave.back());
   if (wave.front().stage != "baselines") {
-    if (c.has_stage("single")) enforced_stop("single", single_gate());
+    if (c.has_stage("single")) record_gate("single", single_gate());
     return {};
   }
   const auto pairs = static_cast<int64_t>(setup_->pairs.size());
@@ -136,36 +138,59 @@ DcmSearch::Wave DcmSearch::gated_wave_after(const Part& part) {
   const auto& c = setup_->config;
   const auto pairs = static_cast<int64_t>(setup_->pairs.size());
   if (part.stage == "baselines" && c.has_stage("single")) return {{"single", 0, pairs, c.k}};
-  if (part.stage == "single" && enforced_stop("single", single_gate())) return {};
+  if (part.stage == "single") {
+    const auto gate = single_gate();
+    record_gate("single", gate);
+    if (stops_run(gate)) return {};
+  }
   if (part.stage == "baselines" || part.stage == "single") {
     if (c.has_stage("joint")) return {{"joint", 0, std::min(pairs, c.gates.g2_pairs), c.k}};
     return sweep_and_paraphrases();
   }
-  return part.stage == "joint" ? wave_after_joint(part) : Wave{};
+  if (part.stage == "joint") return wave_after_joint(part);
+  // Paraphrases that a gate asked for: the run ends where G3 failed, and goes on where only G4 did.
+  if (part.stage != "paraphrase" || !deployed_ || failed_) return {};
+  const auto joint = std::find_if(waves_.rbegin(), waves_.rend(), [](const Wave& wave) {
+    return !wave.empty() && wave.back().stage == "joint";
+  });
+  return rest_after(joint->back().end);
 }
 
 DcmSearch::Wave DcmSearch::wave_after_joint(const Part& joint) {
   const auto& c = setup_->config;
   const auto pairs = static_cast<int64_t>(setup_->pairs.size());
   const auto told = outcomes("joint", c.k);
-  if (joint.end == std::min(pairs, c.gates.g2_pairs) &&
-      enforced_stop("joint", gate_early(told, c.gates, setup_->seed)))
-    return {};
+  if (joint.end == std::min(pairs, c.gates.g2_pairs)) {
+    const auto early = gate_early(told, c.gates, setup_->seed);
+    record_gate("joint", early);
+    if (stops_run(early)) return {};
+  }
   if (joint.end >= std::min(pairs, c.gates.g3_pairs) && !gated_viable_) {
     gated_viable_ = true;
-    const bool may_deploy = !c.paraphrases.empty() && !c.has_stage("paraphrase");
-    bool deploys = false;
-    for (const auto& gate :
-         {gate_viable(told, c.gates, setup_->seed), gate_conflict(told, c.gates, setup_->seed)}) {
-      const bool fails = may_deploy && gate.verdict == Verdict::fail;
-      gates_.push_back({"joint", gate, fails ? "ran stage paraphrase" : "recorded"});
-      deploys |= fails;
-    }
-    if (deploys) return {{"paraphrase", 0, pairs, c.k}};
+    const auto viable = gate_viable(told, c.gates, setup_->seed),
+               conflict = gate_conflict(told, c.gates, setup_->seed);
+    failed_ = viable.verdict == Verdict::fail;
+    deployed_ = !c.paraphrases.empty() && (failed_ || conflict.verdict == Verdict::fail);
+    const std::string ran = deployed_ ? "ran stage paraphrase" : "";
+    gates_.push_back({"joint", viable,
+                      !failed_    ? "recorded"
+                      : deployed_ ? ran + " and stopped the run"
+                                  : "stopped the run"});
+    const bool acted = deployed_ && conflict.verdict == Verdict::fail;
+    gates_.push_back({"joint", conflict, acted ? ran : "recorded"});
+    if (deployed_) return {{"paraphrase", 0, pairs, c.k}};
+    if (failed_) return {};
   }
-  if (joint.end == pairs) return sweep_and_paraphrases();
-  const int64_t next = joint.end < c.gates.g3_pairs ? std::min(pairs, c.gates.g3_pairs) : pairs;
-  return {{"joint", joint.end, next, c.k}};
+  return rest_after(joint.end);
+}
+
+// What is left when the first `joint_pairs` of stage joint have ended and no gate stops the run.
+DcmSearch::Wave DcmSearch::rest_after(int64_t joint_pairs) const {
+  const auto& c = setup_->config;
+  const auto pairs = static_cast<int64_t>(setup_->pairs.size());
+  if (joint_pairs == pairs) return sweep_and_paraphrases();
+  const int64_t next = joint_pairs < c.gates.g3_pairs ? std::min(pairs, c.gates.g3_pairs) : pairs;
+  return {{"joint", joint_pairs, next, c.k}};
 }
 
 // The K of the sweep but the main one, which stage joint runs, from the smallest; then paraphrases.
@@ -179,7 +204,7 @@ DcmSearch::Wave DcmSearch::sweep_and_paraphrases() const {
       if (k != c.k || !c.has_stage("joint")) wave.push_back({"ksweep", 0, count, k});
     }
   }
-  if (c.has_stage("paraphrase")) wave.push_back({"paraphrase", 0, pairs, c.k});
+  if (c.has_stage("paraphrase") && !deployed_) wave.push_back({"paraphrase", 0, pairs, c.k});
   return wave;
 }
 

@@ -44,10 +44,13 @@ class DcmSearch : public run::Search {
   Wave wave_after(const Wave& wave);
   Wave gated_wave_after(const Part& part);
   Wave wave_after_joint(const Part& joint);
+  Wave rest_after(int64_t joint_pairs) const;
   Wave sweep_and_paraphrases() const;
   void tell_unit(const run::Told& told);
   GateResult single_gate() const;
-  bool enforced_stop(const std::string& stage, const GateResult& result);
+  // Whether a gate that came out so ends the run.
+  bool stops_run(const GateResult& result) const;
+  void record_gate(const std::string& stage, const GateResult& result);
   void evaluate_baselines(run::Work& work);
   std::vector<PairSummary> told_pairs(const std::string& stage, int64_t k) const;
   std::vector<JointOutcome> outcomes(const std::string& stage, int64_t k) const;
@@ -62,6 +65,8 @@ class DcmSearch : public run::Search {
   std::map<Key, std::map<int64_t, PairSummary>> pairs_;  // by stage and K, by pair
   std::vector<Gate> gates_;                              // those that acted on the run
   bool gated_viable_ = false;                            // the gates after g3_pairs were looked at
+  bool deployed_ = false;                                // ... and ran stage paraphrase
+  bool failed_ = false;                                  // G3 failed: the run ends
 };
 
 }  // namespace preimage::dcm

@@ -8,6 +8,7 @@
 #include "initialise.hpp"
 #include "pairs.hpp"
 #include "preimage/lm/model.hpp"
+#include "report/text_cosine.hpp"
 
 namespace preimage::dcm {
 
@@ -20,6 +21,7 @@ struct Setup {
   std::shared_ptr<const lm::Model> model;
   TableStatistics statistics;
   at::Tensor modes;  // [2, d]: question, answer; in the model's dtype and place
+  std::shared_ptr<const TextCosine> cosine;  // null: the grade's cosine clause is off
 };
 
 }  // namespace preimage::dcm

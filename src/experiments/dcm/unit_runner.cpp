@@ -63,22 +63,11 @@ std::vector<Task> make_tasks(const std::string& stage, const Pair& pair, double 
   return tasks;
 }
 
-bool converged(const Evaluation& at, const std::vector<Side>& sides, const Baselines& b,
-               const ConvergenceOptions& options) {
-  for (size_t s = 0; s < at.sides.size(); ++s) {
-    const bool question = sides[s].mode == kQuestion;
-    if (!meets_plan(at.sides[s].loss, question ? b.random_q : b.random_a,
-                    question ? b.full_q : b.full_a, options))
-      return false;
-  }
-  return true;
-}
-
 // Notes the first step of each criterion, and says whether the configured one ends the restart.
 bool note_first_steps(const Evaluation& at, const UnitInFlight& unit, Task& task,
                       const DcmConfig& config, int64_t restart) {
   auto& first = task.restarts[static_cast<size_t>(restart)].first;
-  const bool conv = converged(at, task.sides, unit.baselines, config.convergence);
+  const bool conv = meets_conv(at, unit, task, config.convergence);
   bool tight = true, exact = true;
   for (const auto& side : at.sides)
     tight &= side.max_nll < config.convergence.tight_nll, exact &= side.greedy;
@@ -109,6 +98,17 @@ void choose(Task& task) {
 }
 
 }  // namespace
+
+bool meets_conv(const Evaluation& at, const UnitInFlight& unit, const Task& task,
+                const ConvergenceOptions& options) {
+  for (size_t s = 0; s < at.sides.size(); ++s) {
+    const bool question = task.sides[s].mode == kQuestion;
+    if (!meets_rule(at.sides[s].loss, question ? unit.random.q : unit.random.a,
+                    question ? unit.baselines.full_q : unit.baselines.full_a, options))
+      return false;
+  }
+  return true;
+}
 
 bool reproduces(const Trajectory& trajectory) {
   return std::all_of(trajectory.at_best.sides.begin(), trajectory.at_best.sides.end(),
@@ -162,6 +162,8 @@ void UnitRunner::take(run::Work& work) {
     unit.pair = &setup_.pairs[unit.unit.key.at("pair_index").get<size_t>()];
     unit.k = unit.unit.key.at("k").get<int64_t>();
     unit.baselines = baselines_[static_cast<size_t>(unit.pair->index)];
+    if (const auto at_k = unit.baselines.random.find(unit.k); at_k != unit.baselines.random.end())
+      unit.random = at_k->second;  // unknown (NaN) where the unit of baselines is in quarantine
     unit.tasks = make_tasks(unit.unit.stage, *unit.pair, setup_.config.paraphrase_weight);
     for (size_t task = 0; task < unit.tasks.size(); ++task) {
       unit.tasks[task].limit = setup_.config.restarts;
@@ -182,7 +184,7 @@ void UnitRunner::start_restarts(UnitInFlight& unit, size_t task) {
 
 void UnitRunner::add_restart(UnitInFlight& unit, size_t task, int64_t restart) {
   const auto& c = setup_.config;
-  Problem problem;
+  SoftPromptProblem problem;
   problem.tag = static_cast<int64_t>(tickets_.size());
   problem.initial = start_vectors({c.init, c.init_sigma, setup_.seed}, *unit.pair, unit.k, restart,
                                   setup_.statistics, setup_.vocabulary);

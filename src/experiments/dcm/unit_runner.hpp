@@ -39,6 +39,7 @@ struct UnitInFlight {
   const Pair* pair = nullptr;
   Baselines baselines;
   int64_t k = 0;
+  RandomLoss random;  // the baseline R at this K
   std::vector<Task> tasks;
   bool done() const;
 };
@@ -82,6 +83,10 @@ class UnitRunner {
   };
   std::vector<Ticket> tickets_;  // a problem's tag is its place here
 };
+
+// Whether every side meets the rule of conv at one c.
+bool meets_conv(const Evaluation& at, const UnitInFlight& unit, const Task& task,
+                const ConvergenceOptions& options);
 
 // A trajectory reproduces its targets when every token of every side is the argmax.
 bool reproduces(const Trajectory& trajectory);

@@ -2,20 +2,10 @@
 // lm::train.
 #pragma once
 
-#include "preimage/lm/train/train.hpp"
+#include "config.hpp"
 #include "preimage/run/experiment.hpp"
 
 namespace preimage::finetune {
-
-struct FinetuneConfig {
-  std::string model;  // folder with config.json and tokenizer.json, and weights unless from scratch
-  bool from_scratch = false;
-  std::string text;  // JSON lines of {"text"} or {"prompt", "completion"}
-  std::string validation;
-  std::string save_dtype = "bfloat16";
-  lm::TrainOptions train;
-  void fields(base::Fields& f);
-};
 
 class Finetune : public run::Experiment {
  public:
@@ -27,7 +17,7 @@ class Finetune : public run::Experiment {
   base::ConfigErrors check() override;
   std::vector<std::string> identity_files() const override;
   run::Estimate estimate() override;
-  void run(run::Context& context) override;
+  std::unique_ptr<run::Search> make_search(run::Context& context) override;
 
  private:
   FinetuneConfig config_;

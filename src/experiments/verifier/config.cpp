@@ -5,6 +5,7 @@
 
 #include "preimage/base/str.hpp"
 #include "preimage/data/programs.hpp"
+#include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::verifier {
 namespace {
@@ -88,7 +89,7 @@ void ArmsConfig::fields(base::Fields& f) {
                " of the program, its top layers tuned",
        .choices = {"ouroboros", "generator", "likelihood"}});
   f.add("tokenizer", tokenizer,
-        {.help = "folder with the tokenizer.json of arm ouroboros; empty: the generator's"});
+        {.help = "folder with the tokenizer of arm ouroboros; empty: the generator's"});
   f.add("prompt", prompt, {.help = "what a verifier reads of the problem, with {text} and so on"});
   f.add("shown_tests", shown_tests,
         {.help = "tests in that prompt, in training and test alike; -1: all", .min = -1});
@@ -168,9 +169,9 @@ base::ConfigErrors VerifierConfig::check() const {
     require_file(errors, "data.candidates", data.candidates);
   }
   if (tokenizer_folder().empty())
-    errors.push_back("\"arms.tokenizer\": found nothing, expected a folder with tokenizer.json");
-  else
-    require_file(errors, "arms.tokenizer", fs::path(tokenizer_folder()) / "tokenizer.json");
+    errors.push_back("\"arms.tokenizer\": found nothing, expected a folder with a tokenizer");
+  else if (!text::has_tokenizer(tokenizer_folder()))
+    errors.push_back(str("\"arms.tokenizer\": ", tokenizer_folder(), " holds no tokenizer"));
   if (reads_generator()) {
     require_file(errors, "generation.model", fs::path(generation.model) / "config.json");
     if (!arms.tokenizer.empty() && arms.tokenizer != generation.model)

@@ -7,8 +7,10 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
+#include "preimage/run/manifest.hpp"
 #include "preimage/sandbox/pool.hpp"
 #include "search.hpp"
 
@@ -17,14 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void add_folder(std::set<std::string>& files, const fs::path& folder) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const auto extension = entry.path().extension();
-    if (entry.is_regular_file() &&
-        (extension == ".safetensors" || extension == ".json" || extension == ".jinja"))
-      files.insert(entry.path());
-  }
+void add_checkpoint(std::set<std::string>& files, const fs::path& folder, bool weights) {
+  for (auto& file : lm::checkpoint_identity(folder, weights)) files.insert(std::move(file));
 }
 
 // Opened when the first program is to be run, and kept.
@@ -34,9 +30,18 @@ std::function<sandbox::Judge&()> judge_of(run::Context& context,
     if (!context.sandbox())
       throw base::unavailable_error(
           "the sandbox was not started; run the job by `preimage run` or `preimage launch`");
-    if (!pool)
+    if (!pool) {
       pool = std::make_shared<sandbox::Pool>(*context.sandbox(),
                                              eval::pool_options(config, context.threads()));
+      // Walls, Python and the limits as scaled to this machine: what the verdicts stand on.
+      const auto description = pool->description();
+      context.log().info("sandbox: " + base::canonical(description));
+      if (context.world().root()) {
+        const auto of =
+            context.sweep().empty() ? "" : " of " + run::combination_name(context.sweep());
+        run::add_to_start(context.out(), "sandbox" + of, description);
+      }
+    }
     return *pool;
   };
 }
@@ -46,8 +51,8 @@ std::function<sandbox::Judge&()> judge_of(run::Context& context,
 std::vector<std::string> Verifier::identity_files() const {
   std::set<std::string> files;
   const bool uses_generator = config_.generates() || config_.reads_generator();
-  if (uses_generator) add_folder(files, config_.generation.model);
-  files.insert(fs::path(config_.tokenizer_folder()) / "tokenizer.json");
+  if (uses_generator) add_checkpoint(files, config_.generation.model, true);
+  add_checkpoint(files, config_.tokenizer_folder(), false);
   if (config_.generates()) {
     files.insert(config_.data.problems.path);
     if (!config_.data.test.path.empty()) files.insert(config_.data.test.path);
@@ -94,6 +99,9 @@ std::unique_ptr<run::Search> Verifier::make_search(run::Context& context) {
   Setup setup{
       config_, context.seed(), {}, std::nullopt, text::load_tokenizer(config_.tokenizer_folder()),
       nullptr};
+  if (context.world().root()) {
+    for (const auto& warning : setup.tokenizer.warnings()) context.log().warn(warning);
+  }
   if (config_.generates()) {
     const auto dtype = config_.generation.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
     setup.problems = load_problems(config_, context.seed());

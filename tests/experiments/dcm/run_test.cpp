@@ -5,16 +5,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <map>
 #include <thread>
 
 #include "dcm.hpp"
+#include "initialise.hpp"
+#include "preimage/base/json.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/score.hpp"
 #include "preimage/store/inspect.hpp"
+#include "preimage/text/metrics.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
+#include "report/text_cosine.hpp"
 #include "run/whole_run.hpp"
 
 namespace preimage::dcm {
@@ -40,6 +45,11 @@ const char* const job_text = R"({
       "answer_from_passage": "Passage: {passage}\nQuestion: {question}\nAnswer: "}},
   "run": {"seed": 1, "device": "cpu", "threads": 1, "commit_interval_s": 0.02}
 })";
+
+// Whether the row has a value there; NaN: none.
+bool known(const base::Json& row, const std::string& column) {
+  return std::isfinite(row.at(column).get<double>());
+}
 
 class DcmRun : public testing::Test {
  protected:
@@ -116,7 +126,8 @@ TEST_F(DcmRun, HasARowForEveryUnitAndItsStages) {
   EXPECT_EQ(tests::rows_of(out, "dcm/pairs").size(), 3u);
   EXPECT_EQ(tests::rows_of(out, "dcm/single").size(), 6u);
   EXPECT_EQ(tests::rows_of(out, "dcm/sweep_pairs").size(), 2u);
-  EXPECT_EQ(tests::rows_of(out, "dcm/baselines").size(), 3u * (4 * 2 + 4));
+  // Four random kinds of two draws, four texts; for the two pairs of the sweep R at its other K.
+  EXPECT_EQ(tests::rows_of(out, "dcm/baselines").size(), 3u * (4 * 2 + 4) + 2u * (2 * 2));
   std::vector<std::pair<std::string, int64_t>> sweep;
   for (const auto& row : tests::rows_of(out, "dcm/sweep"))
     sweep.emplace_back(row["stage"], row["k"]);
@@ -174,6 +185,116 @@ TEST_F(DcmRun, EmbeddingsGiveTheLossesOfTheirRows) {
     // By the lemma: p > 1/2 of every token.
     EXPECT_TRUE(row["exact"].get<bool>() || !tight) << p;
   }
+}
+
+// R of a row is that of its own K: random vectors as many as the row's, drawn as the starts are,
+// put before the model here.
+TEST_F(DcmRun, TheRandomBaselineIsOfTheRowsK) {
+  const auto folder = source / "jobs/models/pocket-lm";
+  const auto model = lm::load_model(folder, {});
+  const auto tokenizer = text::load_tokenizer(folder);
+  const auto table = table_statistics(*model);
+  std::map<int64_t, double> main_k;  // pair -> random_q of stage joint
+  for (const auto& row : tests::rows_of(runs_->path("whole"), "dcm/pairs"))
+    main_k[row["pair_index"]] = row["random_q"];
+  const auto rows = tests::rows_of(runs_->path("whole"), "dcm/sweep_pairs");
+  ASSERT_FALSE(rows.empty());
+  for (const auto& row : rows) {
+    for (const std::string side : {"question", "answer"}) {
+      auto ids = tokenizer.encode(row[side].get<std::string>());
+      ids.push_back(tokenizer.special().eos.value());
+      const auto mode = tokenizer.encode(side == "question" ? "Q" : "A").at(0);
+      dcm::Pair pair;
+      pair.id = row["pair_id"];
+      double sum = 0;
+      for (const int64_t draw : {-1, -2}) {
+        const auto c = start_vectors({"gauss", 0.02, 1}, pair, row["k"], draw, table, {});
+        const auto prompt = at::cat({table.table[mode].unsqueeze(0), c});
+        const auto score = lm::score(*model, {{.embeddings = prompt, .continuation = ids}}, {})[0];
+        for (const float logprob : score.logprobs) sum -= logprob;
+      }
+      EXPECT_NEAR(row[side == "question" ? "random_q" : "random_a"].get<double>(),
+                  sum / static_cast<double>(2 * ids.size()), 1e-5);
+    }
+    EXPECT_NE(row["random_q"].get<double>(), main_k.at(row["pair_index"]));
+  }
+}
+
+// Distances are in units of a token's length: at the embedding of a token it is 0, and at the
+// origin about 1.
+TEST_F(DcmRun, NearestDistancesAreInUnitsOfATokensLength) {
+  const auto model = lm::load_model(source / "jobs/models/pocket-lm", {});
+  const auto table = model->embedding_table().to(at::kDouble);
+  const double length = std::sqrt(table.square().sum(1).mean().item<double>());
+  const auto stored = store::read_tensor({runs_->path("whole") / "results.h5", "dcm/embeddings"});
+  const auto c = at::tensor(stored.values, at::kFloat).reshape(stored.shape).to(at::kDouble);
+  size_t seen = 0;
+  for (const auto& row : tests::rows_of(runs_->path("whole"), "dcm/nearest_tokens")) {
+    if (row["stage"] != "joint") continue;
+    const auto vector = c[row["pair_index"].get<int64_t>()][row["slot"].get<int64_t>()];
+    const auto distances = (table - vector.unsqueeze(0)).norm(2, 1);
+    EXPECT_NEAR(row["distance"].get<double>(), distances.min().item<double>() / length, 1e-5);
+    EXPECT_EQ(row["token_id"].get<int64_t>(), distances.argmin().item<int64_t>());
+    ++seen;
+  }
+  EXPECT_EQ(seen, 3u * 4);
+}
+
+// conv, tight and exact of a restart are those of the vectors that were kept.
+TEST_F(DcmRun, RestartsAreJudgedAtTheirBestStep) {
+  std::map<std::string, std::array<double, 4>> baselines;  // R and F of question and answer
+  for (const char* name : {"dcm/pairs", "dcm/sweep_pairs"}) {
+    for (const auto& row : tests::rows_of(runs_->path("whole"), name))
+      baselines[str(row["pair_index"], row["k"])] = {row["random_q"], row["full_q"],
+                                                     row["random_a"], row["full_a"]};
+  }
+  size_t lost = 0;
+  for (const auto& row : tests::rows_of(runs_->path("whole"), "dcm/restarts")) {
+    const auto& b = baselines.at(str(row["pair_index"], row["k"]));
+    bool conv = true, tight = true;
+    for (const std::string side : {"q", "a"}) {
+      if (!known(row, "loss_" + side)) continue;  // stage single has one
+      const auto* of_side = &b[side == "q" ? 0 : 2];
+      const double loss = row["loss_" + side];
+      conv &= loss < 0.3 * of_side[0] || loss < 2 * of_side[1];
+      tight &= row["max_nll_" + side].get<double>() < std::log(2.0);
+    }
+    EXPECT_EQ(row["conv"].get<bool>(), conv);
+    EXPECT_EQ(row["tight"].get<bool>(), tight);
+    lost += row["steps_to_conv"].get<int64_t>() >= 0 && !conv;
+    // What only two targets have is unknown for one.
+    EXPECT_EQ(known(row, "kappa"), row["target"] == "both");
+  }
+  RecordProperty("met_and_lost_again", static_cast<int>(lost));
+}
+
+// The grade's cosine is that of the encoder, and decides with F1.
+TEST_F(DcmRun, GradesUseTheCosineOfTheTextEncoder) {
+  auto job = base::read_json(runs_->path("job.json"));
+  job["dcm"]["stages"] = {"joint", "spot"};
+  job["dcm"]["schedule"]["steps"] = 12;
+  job["dcm"]["restarts"] = 1;
+  const auto encoder = fs::path(PREIMAGE_TEST_DATA) / "lm/fixtures/gtr";
+  job["dcm"]["text_encoder"] = encoder.string();
+  std::ofstream(runs_->path("cosine.json")) << job.dump();
+  ASSERT_EQ(runs_->wait(runs_->start(1, "cosine", "cosine.json")), 0) << runs_->errors();
+  TextCosine cosine(encoder);
+  cosine.load(at::kCPU);
+  const auto rows = tests::rows_of(runs_->path("cosine"), "dcm/pairs");
+  ASSERT_EQ(rows.size(), 3u);
+  for (const auto& row : rows) {
+    for (const std::string side : {"q", "a"}) {
+      const std::string decoded = row["decoded_" + side];
+      const std::string target = row[side == "q" ? "question" : "answer"];
+      const double expected = cosine.of({{decoded, target}})[0];
+      EXPECT_EQ(row["cosine_" + side].get<double>(), expected);
+      EXPECT_EQ(row["grade_" + side],
+                text::grade_name(text::grade_answer(decoded, target, expected)));
+    }
+  }
+  // Without one there is no cosine, and nothing else changes.
+  for (const auto& row : tests::rows_of(runs_->path("whole"), "dcm/pairs"))
+    EXPECT_FALSE(known(row, "cosine_q"));
 }
 
 // A chosen restart's first curve point is at c_0; restarts of a pair differ.

@@ -122,7 +122,7 @@ TEST(Pipeline, ShuffledLabelsGiveRandomWhereTrueOnesDoNot) {
 sandbox::Record fake_answer(const sandbox::Request& request) {
   sandbox::Record record;
   if (request.observe) {
-    record.facts = {{"loaded", true}, {"attribute", nullptr}};
+    record.facts = {{"claimed", {{"loaded", true}, {"attribute", nullptr}}}};
     return record;
   }
   const bool passes =

@@ -26,7 +26,7 @@ const char* const job_text = R"({
       "max_tokens": 64},
     "training_seeds": 2,
     "train": {"epochs": 12, "batch_pairs": 24, "lr": 0.003, "warmup_steps": 4, "evaluate_every": 4,
-      "patience": 0},
+      "patience": 0, "checkpoint_interval_s": 0},
     "bootstrap_draws": 500},
   "run": {"seed": 1, "device": "cpu", "threads": 1, "commit_interval_s": 0.02}
 })";

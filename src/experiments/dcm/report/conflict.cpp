@@ -93,7 +93,9 @@ ConflictReport judge_conflict(const ConflictTrace& trace, const ConflictOptions&
     report.thirds_kappa[third] = mean(finite_only(all.subspan(from, to - from)));
   }
   report.median_ratio = median(finite_only(trace.ratio));
-  report.r_d = correlation_of_changes(trace.loss_q, trace.loss_a, options.window);
+  const auto levels = static_cast<int64_t>(std::min(trace.loss_q.size(), trace.loss_a.size()));
+  if ((levels - 1) / options.window >= options.least_windows)
+    report.r_d = correlation_of_changes(trace.loss_q, trace.loss_a, options.window);
   report.anti_correlate =
       report.r_d < options.max_correlation && report.fraction_negative > options.min_negative;
   return report;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -50,19 +51,26 @@ struct ConflictTrace {
 };
 
 struct ConflictOptions {
-  int64_t window = 10;            // steps
+  int64_t window = 10;  // steps
+  // r_d of fewer windows is NaN: two always give -1 or 1, and few of anything lie below -0.3 by
+  // chance (of independent changes 3 in 10 with five windows, 2 in 10 with ten).
+  int64_t least_windows = 10;
   double max_correlation = -0.3;  // r_d below this ...
   double min_negative = 0.5;      // ... and more than this fraction of steps with kappa < 0
 };
 
+// NaN: not known.
 struct ConflictReport {
-  double mean_kappa = 0;
-  double fraction_negative = 0;  // of the steps where kappa is defined
-  std::array<double, 3>
-      thirds_kappa{};  // mean of kappa over the first, second, last third of steps
-  double r_d = 0;
-  double median_ratio = 0;      // |g_Q| / |g_A|
-  bool anti_correlate = false;  // false where r_d is undefined
+  static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  double mean_kappa = unknown;
+  double fraction_negative = unknown;  // of the steps where kappa is defined
+  // Mean of kappa over the first, second, last third of steps.
+  std::array<double, 3> thirds_kappa = {unknown, unknown, unknown};
+  double r_d = unknown;
+  double median_ratio = unknown;  // |g_Q| / |g_A|
+  bool anti_correlate = false;    // false where known() is
+  // Whether there was enough to judge by.
+  bool known() const { return r_d == r_d && fraction_negative == fraction_negative; }
 };
 
 // Steps where kappa (the ratio) is not finite count in no mean (median); NaN where none is left.

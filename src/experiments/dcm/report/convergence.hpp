@@ -1,5 +1,5 @@
-// When a pair counts as solved: the plan's rule in both readings, and the two stricter rates beside
-// it.
+// When a pair counts as solved: the rule of conv in both readings, and the two stricter rates
+// beside it.
 #pragma once
 
 namespace preimage::dcm {
@@ -23,9 +23,12 @@ struct ConvergenceOptions {
   double tight_nll = ln2;
 };
 
-// A target meets the plan's rule: loss < random_factor R or loss < full_factor F. A loss or
-// baseline that is NaN meets nothing.
-bool meets_plan(double loss, double random, double full, const ConvergenceOptions& options);
+// The rule of conv: loss < random_factor R or loss < full_factor F. A loss or baseline that is NaN
+// meets nothing.
+bool meets_rule(double loss, double random, double full, const ConvergenceOptions& options);
+// Whether R or S in the place of the loss meets it: without any optimisation, so that conv says
+// nothing of this target.
+bool baseline_meets_rule(const TargetOutcome& target, const ConvergenceOptions& options);
 
 struct Convergence {
   bool conv_q = false;

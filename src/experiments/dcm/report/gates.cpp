@@ -1,8 +1,10 @@
 #include "report/gates.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "preimage/base/random.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::dcm {
@@ -12,7 +14,7 @@ using base::str;
 
 // A rate over pairs with both its intervals.
 struct Rate {
-  Clustered data;
+  base::Clustered data;
   int64_t hits = 0;
 
   void add(const std::string& article, bool hit) {
@@ -21,10 +23,11 @@ struct Rate {
     hits += hit ? 1 : 0;
   }
   int64_t count() const { return static_cast<int64_t>(data.values.size()); }
+  double estimate() const { return static_cast<double>(hits) / static_cast<double>(count()); }
   void into(GateResult& gate, uint64_t seed) const {
     gate.used = count();
-    gate.value = wilson(hits, count());
-    gate.by_article = cluster_bootstrap(data, {.seed = seed});
+    gate.value = base::wilson(hits, count());
+    gate.by_article = base::cluster_bootstrap(data, {seed, "dcm", "cluster bootstrap"});
   }
 };
 
@@ -42,37 +45,73 @@ std::span<const JointOutcome> first(std::span<const JointOutcome> pairs, int64_t
 bool converged(const JointOutcome& pair) {
   return pair.conv;
 }
+bool baseline_converged(const JointOutcome& pair) {
+  return pair.conv_by_baseline;
+}
+
+// "0.8125", "0.3333": a rate in a sentence.
+std::string rounded(double value) {
+  return str(std::round(1e4 * value) / 1e4);
+}
+
+// What a gate of conv that passes, and passes for the baselines too, comes to.
+void without_evidence(GateResult& gate, double baseline_rate) {
+  gate.verdict = Verdict::no_evidence;
+  gate.finding +=
+      str("; but a baseline alone meets the rule of conv at a rate of ", rounded(baseline_rate));
+  gate.action = "conv tells no solution from a baseline here: judge by tight and exact";
+}
 
 // A stop gate: fails when the rate of conv among the first `asked` pairs is below `threshold`.
 GateResult gate_first(std::span<const JointOutcome> pairs, GateResult gate, uint64_t seed) {
-  rate_of(first(pairs, gate.asked), converged).into(gate, seed);
-  gate.predicate = str("conv < ", gate.threshold, " among the first ", gate.asked, " joint pairs");
-  if (gate.used < gate.asked) {
-    gate.verdict = Verdict::not_reached;
-    gate.action.clear();
-  } else if (gate.value.estimate < gate.threshold) {
-    gate.verdict = Verdict::fail;
-  } else {
-    gate.verdict = Verdict::pass;
-    gate.action.clear();
-  }
+  const auto looked_at = first(pairs, gate.asked);
+  rate_of(looked_at, converged).into(gate, seed);
+  const auto behind = str(" among the first ", gate.asked, " joint pairs");
+  gate.predicate = str("conv < ", gate.threshold, behind);
+  const bool reached = gate.used >= gate.asked;
+  const bool low = gate.value.estimate < gate.threshold;
+  gate.verdict = !reached ? Verdict::not_reached : low ? Verdict::fail : Verdict::pass;
+  gate.finding = reached ? str("conv ", rounded(gate.value.estimate),
+                               low ? " < " : " >= ", gate.threshold, behind)
+                         : str(gate.used, " of the ", gate.asked, " joint pairs it asks for");
+  if (gate.verdict != Verdict::fail) gate.action.clear();
+  const double by_baseline = rate_of(looked_at, baseline_converged).estimate();
+  if (gate.verdict == Verdict::pass && by_baseline >= gate.threshold)
+    without_evidence(gate, by_baseline);
   return gate;
 }
 
-// A warning gate over all pairs: fails when more than `threshold` of them show something.
-GateResult finish_warning(GateResult gate, const std::string& action) {
+// A warning gate: fails when more than `threshold` of the pairs show `what`.
+GateResult finish_warning(GateResult gate, const std::string& what, const std::string& action) {
   if (gate.used == 0) return gate;
-  gate.verdict = gate.value.estimate > gate.threshold ? Verdict::fail : Verdict::pass;
-  if (gate.verdict == Verdict::fail) gate.action = action;
+  const bool more = gate.value.estimate > gate.threshold;
+  gate.verdict = more ? Verdict::fail : Verdict::pass;
+  gate.finding = str(what, " for ", rounded(gate.value.estimate), " of the pairs, ",
+                     more ? "more" : "not more", " than ", gate.threshold);
+  if (more) gate.action = action;
   return gate;
 }
 
 struct Level {
   const char* name;
   double conv, loss_ratio, balance;
+  bool holds(const TableMeasures& m) const {
+    return m.conv > conv && m.loss_ratio < loss_ratio && m.balance_q < balance &&
+           m.balance_a < balance;
+  }
 };
 constexpr Level levels[] = {
     {"minimum", 0.40, 0.40, 2.0}, {"good", 0.70, 0.25, 1.5}, {"excellent", 0.90, 0.15, 1.2}};
+
+// "conv 0.9375 > 0.7, L/R 0.01 < 0.25, L/F of Q 0.2 < 1.5, of A 1.8 >= 1.5"
+std::string compared(const TableMeasures& m, const Level& level) {
+  const auto below = [](double value, double bound) {
+    return str(rounded(value), value < bound ? " < " : " >= ", bound);
+  };
+  return str("conv ", rounded(m.conv), m.conv > level.conv ? " > " : " <= ", level.conv, ", L/R ",
+             below(m.loss_ratio, level.loss_ratio), ", L/F of Q ",
+             below(m.balance_q, level.balance), ", of A ", below(m.balance_a, level.balance));
+}
 
 }  // namespace
 
@@ -84,6 +123,8 @@ std::string_view name(Verdict verdict) {
       return "fail";
     case Verdict::inconclusive:
       return "inconclusive";
+    case Verdict::no_evidence:
+      return "no_evidence";
     case Verdict::not_reached:
       return "not_reached";
   }
@@ -91,11 +132,12 @@ std::string_view name(Verdict verdict) {
 }
 
 void GateOptions::fields(base::Fields& f) {
-  f.add("mode", mode,
-        {.help = "record: gates are written down only; enforce: a failed G1, G2 or G3 ends the run "
-                 "after it is written, and a failed G3 or G4 first runs the paraphrase stage once "
-                 "where paraphrases are given",
-         .choices = {"record", "enforce"}});
+  f.add(
+      "mode", mode,
+      {.help = "record: gates are written down only; enforce: a failed G1, G2 or G3 ends the run, "
+               "and where paraphrases are given a failed G3 (before it ends the run) or G4 runs "
+               "the paraphrase stage, once",
+       .choices = {"record", "enforce"}});
   const auto rate = [&f](const char* field, double& value, const char* help) {
     f.add(field, value, {.help = help, .min = 0, .max = 1});
   };
@@ -146,11 +188,13 @@ GateResult gate_single(std::span<const SingleOutcome> pairs, const GateOptions& 
                        uint64_t seed) {
   GateResult gate{.gate = "G1", .threshold = options.g1_single_conv};
   gate.predicate = str("single-target conv < ", gate.threshold, ", questions and answers averaged");
-  Rate both;
+  Rate both, baselines;
   int64_t hits_q = 0, hits_a = 0;
   for (const auto& pair : pairs) {
     both.add(pair.article, pair.conv_q);
     both.add(pair.article, pair.conv_a);
+    baselines.add(pair.article, pair.baseline_q);
+    baselines.add(pair.article, pair.baseline_a);
     hits_q += pair.conv_q ? 1 : 0;
     hits_a += pair.conv_a ? 1 : 0;
   }
@@ -161,8 +205,13 @@ GateResult gate_single(std::span<const SingleOutcome> pairs, const GateOptions& 
       str("questions ", hits_q, " of ", gate.used, ", answers ", hits_a, " of ", gate.used);
   const bool low = gate.value.estimate < gate.threshold;
   gate.verdict = low ? Verdict::fail : Verdict::pass;
-  if (low)
+  gate.finding = str("single-target conv ", rounded(gate.value.estimate),
+                     low ? " < " : " >= ", gate.threshold, ", questions and answers averaged");
+  if (low) {
     gate.action = "stop and investigate the model, the learning rate and the label alignment";
+  } else if (baselines.estimate() >= gate.threshold) {
+    without_evidence(gate, baselines.estimate());
+  }
   return gate;
 }
 
@@ -193,8 +242,15 @@ GateResult gate_conflict(std::span<const JointOutcome> pairs, const GateOptions&
   gate.predicate = str("Q and A losses anti-correlate (r_d < ", options.g4_correlation,
                        " and kappa < 0 at more than ", options.g4_negative,
                        " of the steps) for more than ", gate.threshold, " of the pairs");
-  rate_of(pairs, [](const JointOutcome& pair) { return pair.anti_correlate; }).into(gate, seed);
-  return finish_warning(std::move(gate), "use the paraphrase objective");
+  Rate rate;
+  for (const auto& pair : pairs) {
+    if (pair.conflict_known) rate.add(pair.article, pair.anti_correlate);
+  }
+  rate.into(gate, seed);
+  gate.detail = str("r_d is known for ", gate.used, " of ", pairs.size(), " pairs");
+  if (gate.used < std::ssize(pairs)) gate.detail += ", the others took too few steps";
+  return finish_warning(std::move(gate), "Q and A losses anti-correlate",
+                        "use the paraphrase objective");
 }
 
 GateResult gate_zero_loss(std::span<const JointOutcome> pairs, const GateOptions& options,
@@ -205,7 +261,7 @@ GateResult gate_zero_loss(std::span<const JointOutcome> pairs, const GateOptions
   rate_of(pairs, [&](const JointOutcome& pair) {
     return pair.loss_q + pair.loss_a < options.g5_loss;
   }).into(gate, seed);
-  return finish_warning(std::move(gate),
+  return finish_warning(std::move(gate), str("L_Q + L_A < ", options.g5_loss, " nats"),
                         "check for leakage of the target into its own prompt and for "
                         "degenerate targets");
 }
@@ -214,17 +270,23 @@ GateResult gate_success(std::span<const JointOutcome> pairs, const GateOptions& 
                         uint64_t seed) {
   GateResult gate{.gate = "G6", .threshold = options.g6_conv};
   gate.predicate = str("conv > ", options.g6_conv, "; below ", options.g3_conv,
-                       " it fails, between the two the plan leaves it open");
+                       " it fails, between the two it is left open");
   rate_of(pairs, converged).into(gate, seed);
   if (gate.used == 0) return gate;
+  gate.finding = "conv " + rounded(gate.value.estimate);
   if (gate.value.estimate > options.g6_conv) {
     gate.verdict = Verdict::pass;
+    gate.finding += str(" > ", options.g6_conv);
     gate.action = "go on to the deeper analysis";
+    const double by_baseline = rate_of(pairs, baseline_converged).estimate();
+    if (by_baseline > options.g6_conv) without_evidence(gate, by_baseline);
   } else if (gate.value.estimate < options.g3_conv) {
     gate.verdict = Verdict::fail;
+    gate.finding += str(" < ", options.g3_conv);
     gate.action = "do not go on with this model";
   } else {
     gate.verdict = Verdict::inconclusive;
+    gate.finding += str(", from ", options.g3_conv, " to ", options.g6_conv);
     gate.action = "more pairs, or other hyperparameters, before a decision";
   }
   return gate;
@@ -243,8 +305,19 @@ GateResult gate_spot(std::span<const JointOutcome> pairs, const GateOptions& opt
   gate.detail = str(rate.hits, " of ", gate.used, " converged pairs");
   const bool high = gate.value.estimate > gate.threshold;
   gate.verdict = high ? Verdict::pass : Verdict::fail;
+  gate.finding = str("Pass ", rounded(gate.value.estimate), high ? " > " : " <= ", gate.threshold,
+                     " among the converged pairs");
   if (!high) gate.action = "degenerate solutions: low loss does not mean good text here";
   return gate;
+}
+
+TableMeasures baseline_measures(std::span<const JointOutcome> pairs) {
+  std::vector<JointOutcome> baselines(pairs.begin(), pairs.end());
+  for (auto& pair : baselines) {
+    pair.conv = pair.conv_by_baseline;
+    pair.loss_q = pair.single_q, pair.loss_a = pair.single_a;
+  }
+  return table_measures(baselines);
 }
 
 TableMeasures table_measures(std::span<const JointOutcome> pairs) {
@@ -264,7 +337,7 @@ TableMeasures table_measures(std::span<const JointOutcome> pairs) {
 }
 
 std::vector<GateResult> gate_table(std::span<const JointOutcome> pairs, uint64_t seed) {
-  const auto measures = table_measures(pairs);
+  const auto measures = table_measures(pairs), of_baseline = baseline_measures(pairs);
   std::vector<GateResult> out;
   for (const auto& level : levels) {
     GateResult gate{.gate = str("table.", level.name), .threshold = level.conv};
@@ -272,9 +345,10 @@ std::vector<GateResult> gate_table(std::span<const JointOutcome> pairs, uint64_t
                          ", mean L < ", level.balance, " x mean F for Q and for A: all of them");
     rate_of(pairs, converged).into(gate, seed);
     if (gate.used > 0) {
-      const bool holds = measures.conv > level.conv && measures.loss_ratio < level.loss_ratio &&
-                         measures.balance_q < level.balance && measures.balance_a < level.balance;
-      gate.verdict = holds ? Verdict::pass : Verdict::fail;
+      gate.verdict = level.holds(measures) ? Verdict::pass : Verdict::fail;
+      gate.finding = compared(measures, level);
+      if (level.holds(measures) && level.holds(of_baseline))
+        without_evidence(gate, of_baseline.conv);
       gate.detail = str("conv ", measures.conv, ", L/R ", measures.loss_ratio, ", L/F of Q ",
                         measures.balance_q, ", of A ", measures.balance_a);
     }

@@ -1,5 +1,5 @@
-// The plan's decision gates. Each looks at the first n pairs by index, so that the decision does
-// not depend on who finished first.
+// The decision gates. Each looks at the first n pairs by index, so that the decision does not
+// depend on who finished first.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "preimage/base/config.hpp"
-#include "report/statistics.hpp"
+#include "preimage/base/statistics.hpp"
 
 namespace preimage::dcm {
 
@@ -33,8 +33,9 @@ struct GateOptions {
   base::ConfigErrors check(const std::string& prefix) const;
 };
 
+// no_evidence: the gate would pass, and so it would for the baselines, without any optimisation.
 // not_reached: fewer pairs than the gate asks for, so that it decides nothing.
-enum class Verdict { pass, fail, inconclusive, not_reached };
+enum class Verdict { pass, fail, inconclusive, no_evidence, not_reached };
 std::string_view name(Verdict verdict);
 
 // What the gates need to know of a pair, in the order of the pairs' index.
@@ -42,6 +43,8 @@ struct SingleOutcome {
   std::string article;
   bool conv_q = false;
   bool conv_a = false;
+  bool baseline_q = false;  // a baseline alone meets the rule of conv
+  bool baseline_a = false;
 };
 
 struct JointOutcome {
@@ -49,7 +52,10 @@ struct JointOutcome {
   double loss_q = 0, loss_a = 0;      // nats per token
   double random_q = 0, random_a = 0;  // R
   double full_q = 0, full_a = 0;      // F: the question from the answer's tokens, and the other way
+  double single_q = 0, single_a = 0;  // S
   bool conv = false;                  // strict reading
+  bool conv_by_baseline = false;      // a baseline alone meets the rule for both targets
+  bool conflict_known = false;        // the trajectory was long enough to judge anti_correlate by
   bool anti_correlate = false;
   bool passed = false;  // grade Pass on both targets
 };
@@ -57,13 +63,14 @@ struct JointOutcome {
 struct GateResult {
   std::string gate;       // "G1" .. "G6", "table.minimum", "table.good", "table.excellent", "spot"
   std::string predicate;  // what the verdict is about, with the thresholds used
+  std::string finding;    // what holds, with the figures
   int64_t asked = 0;      // pairs the gate asks for; 0: all there are
   int64_t used = 0;       // pairs it looked at
-  Interval value;         // the rate, with Wilson's 95 % interval over pairs
-  Interval by_article;    // the same rate, 95 % bootstrap over articles
+  base::Interval value;   // the rate, with Wilson's 95 % interval over pairs
+  base::Interval by_article;  // the same rate, 95 % bootstrap over articles
   double threshold = 0;
   Verdict verdict = Verdict::not_reached;
-  std::string action;  // what the plan asks for under this verdict; "" for nothing
+  std::string action;  // what is to be done under this verdict; "" for nothing
   std::string detail;  // further figures
 };
 
@@ -83,7 +90,7 @@ GateResult gate_success(std::span<const JointOutcome> pairs, const GateOptions& 
 GateResult gate_spot(std::span<const JointOutcome> pairs, const GateOptions& options,
                      uint64_t seed);
 
-// The measures of the plan's table of thresholds.
+// The measures of the table of thresholds.
 struct TableMeasures {
   double conv = 0;
   double loss_ratio = 0;  // mean over pairs of (L_Q + L_A) / (R_Q + R_A)
@@ -91,6 +98,8 @@ struct TableMeasures {
   double balance_a = 0;   // mean L_A / mean F_A
 };
 TableMeasures table_measures(std::span<const JointOutcome> pairs);
+// The same of the baseline S in the place of the solutions.
+TableMeasures baseline_measures(std::span<const JointOutcome> pairs);
 // Three results, minimum, good and excellent; each needs all of its measures.
 std::vector<GateResult> gate_table(std::span<const JointOutcome> pairs, uint64_t seed);
 

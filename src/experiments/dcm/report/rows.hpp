@@ -85,6 +85,7 @@ struct PairRow {
   double nearest_distance = none;  // mean over slots, in units of rms(E)
   std::string decoded_q, decoded_a;
   double f1_q = none, f1_a = none;
+  double cosine_q = none, cosine_a = none;  // none without a text encoder
   bool repetition_q = false, repetition_a = false;
   std::string grade_q, grade_a, grade;  // text::grade_name: "pass", "partial", "fail"
   double seconds = none;
@@ -100,13 +101,13 @@ struct SingleRow {
   int64_t n = 0;
   double loss = none, loss_without_eos = none, max_nll = none;
   double random = none, full = none, single = none;
-  bool conv = false, tight = false, exact = false;
+  bool conv = false, conv_by_baseline = false, tight = false, exact = false;
   int64_t steps = 0;
   FirstSteps first;
   RestartSummary restarts;
   CurveColumns curve;
   std::string decoded;
-  double f1 = none;
+  double f1 = none, cosine = none;
   std::string grade;
   double seconds = none;
   void columns(Columns& c) const;
@@ -118,6 +119,7 @@ struct BaselineRow {
   std::string pair_id;
   std::string target;  // "question" or "answer"
   std::string kind;    // "random", "full", "full_bos", "full_passage", "single"
+  int64_t k = 0;       // random vectors in front; 0 for the other kinds
   int64_t draw = 0;
   int64_t n = 0;
   double loss = none, loss_without_eos = none;
@@ -185,7 +187,7 @@ struct SweepRow {
   int64_t k = 0;
   std::string init;
   int64_t pairs = 0;
-  Interval conv, tight, exact;
+  base::Interval conv, tight, exact;
   double loss_q = none, loss_a = none;
   double steps = none;
   double steps_to_conv = none, steps_to_tight = none, steps_to_exact = none;

@@ -20,7 +20,11 @@ void visit_members(Summary& summary, Visit visit) {
   visit("random_a", o.random_a);
   visit("full_q", o.full_q);
   visit("full_a", o.full_a);
+  visit("single_q", o.single_q);
+  visit("single_a", o.single_a);
   visit("conv", o.conv);
+  visit("conv_by_baseline", o.conv_by_baseline);
+  visit("conflict_known", o.conflict_known);
   visit("anti_correlate", o.anti_correlate);
   visit("passed", o.passed);
   visit("tight", summary.tight);
@@ -62,7 +66,7 @@ struct Reached {
   static double median(std::vector<double>& values) {
     if (values.empty()) return none;
     std::sort(values.begin(), values.end());
-    return percentile(values, 0.5);
+    return base::percentile(values, 0.5);
   }
 };
 
@@ -77,7 +81,11 @@ PairSummary summarise(const PairRow& row) {
                  .random_a = row.random_a,
                  .full_q = row.full_q,
                  .full_a = row.full_a,
+                 .single_q = row.single_q,
+                 .single_a = row.single_a,
                  .conv = row.convergence.conv,
+                 .conv_by_baseline = row.convergence.conv_by_baseline,
+                 .conflict_known = row.conflict.report.known(),
                  .anti_correlate = row.conflict.report.anti_correlate,
                  .passed = row.grade == text::grade_name(text::Grade::pass)};
   out.tight = row.convergence.tight;
@@ -130,9 +138,9 @@ SweepRow sweep_row(const std::string& stage, int64_t k, const std::string& init,
     to_tight.add(pair.first.tight, pair);
     to_exact.add(pair.first.exact, pair);
   }
-  row.conv = wilson(conv, row.pairs);
-  row.tight = wilson(tight, row.pairs);
-  row.exact = wilson(exact, row.pairs);
+  row.conv = base::wilson(conv, row.pairs);
+  row.tight = base::wilson(tight, row.pairs);
+  row.exact = base::wilson(exact, row.pairs);
   row.loss_q = loss_q.mean();
   row.loss_a = loss_a.mean();
   row.steps = steps.mean();

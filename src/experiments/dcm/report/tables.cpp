@@ -6,19 +6,19 @@ store::Schemas dcm_schemas() {
   store::Schemas out;
   out.tables = {
       {table::pairs, "Stage joint: one row for each question-answer pair",
-       schema_columns<PairRow>()},
+       schema_columns<PairRow>(), 2},
       {table::sweep_pairs, "Stages ksweep and paraphrase: one row for each pair and K",
-       schema_columns<PairRow>()},
+       schema_columns<PairRow>(), 2},
       {table::single, "Stage single: one row for each question and each answer, optimised alone",
-       schema_columns<SingleRow>()},
+       schema_columns<SingleRow>(), 2},
       {table::baselines, "Losses without optimisation: one row for each draw",
-       schema_columns<BaselineRow>()},
+       schema_columns<BaselineRow>(), 2},
       {table::restarts, "One row for each restart of each unit", schema_columns<RestartRow>()},
       {table::curves, "Losses and gradients along the steps of each restart",
        schema_columns<CurveRow>()},
       {table::nearest_tokens, "The vocabulary's token nearest to each chosen content vector",
        schema_columns<NearestTokenRow>()},
-      {table::gates, "The plan's decision gates", schema_columns<GateRow>()},
+      {table::gates, "The decision gates", schema_columns<GateRow>(), 2},
       {table::sweep, "Rates against K (stage ksweep), and of stage paraphrase",
        schema_columns<SweepRow>()}};
   out.tensors = {

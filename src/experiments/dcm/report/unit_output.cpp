@@ -21,6 +21,7 @@ struct Decoded {
   std::string text;
   bool exact = false;
   double f1 = 0;
+  double cosine = none;  // with the target; none without a text encoder
   bool repetition = false;
   text::Grade grade = text::Grade::fail;
 };
@@ -58,14 +59,31 @@ Decoded judge_decode(const Setup& setup, const Pair& pair, int mode,
   out.text = setup.tokenizer.decode(completion.ids);
   out.f1 = text::token_f1(out.text, text_of(pair, mode));
   out.repetition = text::repeats(completion.ids);
-  out.grade = text::grade_answer(out.text, text_of(pair, mode));
+  return out;
+}
+
+text::Grade grade_of(const Setup& setup, const Decoded& decoded, const std::string& target) {
+  const auto cosine =
+      std::isnan(decoded.cosine) ? std::nullopt : std::optional<double>(decoded.cosine);
+  const auto grade = text::grade_answer(decoded.text, target, cosine);
   // Where every character matters, words in common are no pass.
   const auto& kind = setup.config.data.kind;
   const bool structured = kind == "arithmetic" || kind == "sudoku" || kind == "arc";
-  if (structured)
-    out.grade = out.text == text_of(pair, mode) ? text::Grade::pass
-                                                : std::min(out.grade, text::Grade::partial);
-  return out;
+  if (!structured) return grade;
+  return decoded.text == target ? text::Grade::pass : std::min(grade, text::Grade::partial);
+}
+
+// Cosines and grades of all decodes; `targets` are theirs.
+void grade(const Setup& setup, const std::vector<Decoded*>& decoded,
+           const std::vector<std::string>& targets) {
+  if (setup.cosine) {
+    std::vector<TextCosine::Pair> texts;
+    for (size_t i = 0; i < decoded.size(); ++i) texts.emplace_back(decoded[i]->text, targets[i]);
+    const auto cosines = setup.cosine->of(texts);
+    for (size_t i = 0; i < decoded.size(); ++i) decoded[i]->cosine = cosines[i];
+  }
+  for (size_t i = 0; i < decoded.size(); ++i)
+    decoded[i]->grade = grade_of(setup, *decoded[i], targets[i]);
 }
 
 // Decodes of every task's chosen solution, side by side: [unit][task][side].
@@ -89,6 +107,17 @@ std::vector<std::vector<std::vector<Decoded>>> decode_all(
         sides.push_back(judge_decode(setup, *units[u]->pair, side.mode, completions[next++]));
     }
   }
+  std::vector<Decoded*> all;
+  std::vector<std::string> targets;
+  for (size_t u = 0; u < units.size(); ++u) {
+    for (size_t t = 0; t < out[u].size(); ++t) {
+      for (size_t s = 0; s < out[u][t].size(); ++s) {
+        all.push_back(&out[u][t][s]);
+        targets.push_back(text_of(*units[u]->pair, units[u]->tasks[t].sides[s].mode));
+      }
+    }
+  }
+  grade(setup, all, targets);
   return out;
 }
 
@@ -157,6 +186,11 @@ UnitColumns unit_columns(const Setup& setup, const UnitInFlight& unit) {
   return {unit.unit.stage, unit.pair->index, unit.pair->id, unit.k, setup.config.init};
 }
 
+bool is_tight(const Evaluation& at, const ConvergenceOptions& options) {
+  return std::all_of(at.sides.begin(), at.sides.end(),
+                     [&](const auto& side) { return side.max_nll < options.tight_nll; });
+}
+
 double seconds_of(const Task& task) {
   double sum = 0;
   for (const auto& r : task.restarts) sum += r.trajectory.seconds;
@@ -182,7 +216,8 @@ void add_restart_rows(const Setup& setup, const UnitInFlight& unit, const Task& 
       (question ? row.loss_q : row.loss_a) = t.at_best.sides[s].loss;
       (question ? row.max_nll_q : row.max_nll_a) = t.at_best.sides[s].max_nll;
     }
-    row.conv = restart.first.conv >= 0, row.tight = restart.first.tight >= 0,
+    row.conv = meets_conv(t.at_best, unit, task, c.convergence);
+    row.tight = is_tight(t.at_best, c.convergence);
     row.exact = reproduces(t);
     row.steps = t.steps, row.best_step = t.at_best.step, row.first = restart.first;
     row.curve.report = classify_curve(totals(t));
@@ -214,11 +249,13 @@ void add_restart_rows(const Setup& setup, const UnitInFlight& unit, const Task& 
   }
 }
 
-// Nearest tokens of the solution; returns the mean distance in units of rms(E).
+// Nearest tokens of the solution; returns the mean distance in units of rms(E) sqrt(d), the root
+// mean square length of a token's embedding.
 double add_nearest_rows(const Setup& setup, const UnitInFlight& unit, const at::Tensor& best,
                         store::UnitOutput& out) {
   const auto nearest = nearest_tokens(*setup.model, best.to(setup.model->device()));
   const auto ids = nearest.ids.to(at::kCPU), distances = nearest.distance2.to(at::kCPU);
+  const double length = setup.statistics.rms * std::sqrt(static_cast<double>(best.size(1)));
   double sum = 0;
   for (int64_t slot = 0; slot < best.size(0); ++slot) {
     NearestTokenRow row;
@@ -226,8 +263,7 @@ double add_nearest_rows(const Setup& setup, const UnitInFlight& unit, const at::
     row.slot = slot;
     row.token_id = ids.const_data_ptr<int64_t>()[slot];
     row.token = setup.tokenizer.id_to_token(row.token_id).value_or("");
-    row.distance = std::sqrt(static_cast<double>(distances.const_data_ptr<float>()[slot])) /
-                   setup.statistics.rms;
+    row.distance = std::sqrt(static_cast<double>(distances.const_data_ptr<float>()[slot])) / length;
     const auto token = setup.statistics.table[row.token_id];
     row.cosine = (at::dot(best[slot], token) / (best[slot].norm() * token.norm())).item<double>();
     sum += row.distance;
@@ -253,12 +289,12 @@ PairRow pair_row(const Setup& setup, const UnitInFlight& unit,
   row.loss_q = q.loss, row.loss_a = a.loss;
   row.loss_q_without_eos = without_eos(q, eos), row.loss_a_without_eos = without_eos(a, eos);
   row.max_nll_q = q.max_nll, row.max_nll_a = a.max_nll;
-  row.random_q = b.random_q, row.random_a = b.random_a;
+  row.random_q = unit.random.q, row.random_a = unit.random.a;
   row.full_q = b.full_q, row.full_q_bos = b.full_q_bos, row.full_a = b.full_a,
   row.full_a_passage = b.full_a_passage;
   row.single_q = b.single_q, row.single_a = b.single_a;
-  row.convergence = judge_convergence(outcome(q, decoded[0], b.random_q, b.full_q, b.single_q),
-                                      outcome(a, decoded[1], b.random_a, b.full_a, b.single_a),
+  row.convergence = judge_convergence(outcome(q, decoded[0], row.random_q, b.full_q, b.single_q),
+                                      outcome(a, decoded[1], row.random_a, b.full_a, b.single_a),
                                       setup.config.convergence);
   row.steps = t.steps, row.first = chosen.first;
   row.restarts = restart_summary(task);
@@ -266,6 +302,7 @@ PairRow pair_row(const Setup& setup, const UnitInFlight& unit,
   row.conflict.report = conflict_of(t, setup.config.conflict());
   row.decoded_q = decoded[0].text, row.decoded_a = decoded[1].text;
   row.f1_q = decoded[0].f1, row.f1_a = decoded[1].f1;
+  row.cosine_q = decoded[0].cosine, row.cosine_a = decoded[1].cosine;
   row.repetition_q = decoded[0].repetition, row.repetition_a = decoded[1].repetition;
   row.grade_q = text::grade_name(decoded[0].grade),
   row.grade_a = text::grade_name(decoded[1].grade);
@@ -305,19 +342,24 @@ store::UnitOutput single_output(const Setup& setup, const UnitInFlight& unit,
     row.seed = static_cast<int64_t>(setup.seed);
     row.n = static_cast<int64_t>(ids_of(*unit.pair, task.sides[0].mode).size());
     row.loss = side.loss, row.loss_without_eos = without_eos(side, eos), row.max_nll = side.max_nll;
-    row.random = question ? unit.baselines.random_q : unit.baselines.random_a;
+    row.random = question ? unit.random.q : unit.random.a;
     row.full = question ? unit.baselines.full_q : unit.baselines.full_a;
     row.single = question ? unit.baselines.single_q : unit.baselines.single_a;
-    row.conv = meets_plan(row.loss, row.random, row.full, setup.config.convergence);
-    row.tight = side.max_nll < setup.config.convergence.tight_nll, row.exact = text.exact;
+    const auto& rule = setup.config.convergence;
+    row.conv = meets_rule(row.loss, row.random, row.full, rule);
+    row.conv_by_baseline =
+        baseline_meets_rule(outcome(side, text, row.random, row.full, row.single), rule);
+    row.tight = side.max_nll < rule.tight_nll, row.exact = text.exact;
     row.steps = chosen.trajectory.steps, row.first = chosen.first;
     row.restarts = restart_summary(task);
     row.curve.report = classify_curve(totals(chosen.trajectory));
-    row.decoded = text.text, row.f1 = text.f1, row.grade = text::grade_name(text.grade);
+    row.decoded = text.text, row.f1 = text.f1, row.cosine = text.cosine,
+    row.grade = text::grade_name(text.grade);
     row.seconds = seconds_of(task);
     out.rows[table::single].push_back(to_row(row));
     add_restart_rows(setup, unit, task, out);
     out.scalars[question ? "conv_q" : "conv_a"] = row.conv;
+    out.scalars[question ? "baseline_q" : "baseline_a"] = row.conv_by_baseline;
   }
   return out;
 }
@@ -331,7 +373,11 @@ store::Tensor tensor_of(const at::Tensor& values) {
 }
 
 SingleSummary single_summary(const base::Json& scalars) {
-  return {scalars.at("conv_q").get<bool>(), scalars.at("conv_a").get<bool>()};
+  const auto get = [&](const char* key) {
+    base::check(scalars.contains(key), std::string("a committed single unit has the key ") + key);
+    return scalars.at(key).get<bool>();
+  };
+  return {get("conv_q"), get("conv_a"), get("baseline_q"), get("baseline_a")};
 }
 
 std::vector<store::UnitOutput> unit_outputs(const Setup& setup,

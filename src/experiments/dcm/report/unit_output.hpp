@@ -17,6 +17,7 @@ std::vector<store::UnitOutput> unit_outputs(const Setup& setup,
 // Scalars of a stage "single" unit.
 struct SingleSummary {
   bool conv_q = false, conv_a = false;
+  bool baseline_q = false, baseline_a = false;  // a baseline alone meets the rule of conv
 };
 SingleSummary single_summary(const base::Json& scalars);
 

@@ -54,13 +54,10 @@ lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers) {
   return out;
 }
 
-TensorMap load_tensors(const std::filesystem::path& folder, const lm::ModelConfig& config,
+TensorMap stored_tensors(const std::filesystem::path& folder, const lm::ModelConfig& config,
                        const lm::LoadOptions& load) {
-  TensorMap out;
-  const lm::Checkpoint checkpoint(folder);
-  for (const auto& [name, shape] : lm::expected_tensors(config))
-    out[name] = checkpoint.load(name, shape, load.dtype, load.device);
-  return out;
+  const auto tensors = lm::load_tensors(folder, config, load);
+  return TensorMap(tensors.begin(), tensors.end());
 }
 
 GeneratorArm::GeneratorArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
@@ -68,7 +65,7 @@ GeneratorArm::GeneratorArm(const std::filesystem::path& folder, const lm::LoadOp
     : config_(lm::read_model_config(folder)),
       options_(options),
       trained_(top_tensors(config_, options.tuned_layers)),
-      stored_(load_tensors(folder, config_, load)) {
+      stored_(stored_tensors(folder, config_, load)) {
   EnergyHead::append_tensors(config_.hidden_size, trained_);
 }
 

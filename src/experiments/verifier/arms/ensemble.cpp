@@ -65,8 +65,9 @@ fs::path state_file(const run::Context& context, const TrainedModel& model) {
          base::str(model.arm, "-", model.loss, "-", model.seed, ".safetensors");
 }
 
-double value_or_nan(double value) {
-  return value < 0 ? std::numeric_limits<double>::quiet_NaN() : value;
+// -1 where no validation problem has a pair.
+double best_accuracy(const TrainedModel& model) {
+  return model.result.loop.best_step < 0 ? -1 : model.result.loop.best_validation;
 }
 
 }  // namespace
@@ -107,22 +108,27 @@ TrainingResult Ensemble::train_one(const TrainedModel& model, const Arm& arm,
   LossOptions loss = setup_.config.loss;
   loss.kind = model.loss;
   const auto name = base::str("training ", model.arm, " ", model.loss, " seed ", model.seed);
-  const auto report = [&](const TrainingPoint& point, int64_t steps) {
+  const auto report = [&](const lm::CurvePoint& point, int64_t steps) {
     if (auto* watchdog = context_.watchdog()) watchdog->tick();
     context_.progress().note(base::str(name, ", loss ", point.loss));
     context_.progress().update(
         {0, point.step + 1, steps, context_.world().size(), context_.world().size()});
   };
-  return verifier::train({arm, data.data, setup_.config.train, loss,
-                          training_seed(setup_.seed, model), model.seed * kMostEpochs},
-                         {context_.world(), context_.device(), state_file(context_, model),
-                          &context_.budget(), report});
+  if (auto* watchdog = context_.watchdog()) watchdog->arm();
+  auto result = verifier::train({arm, data.data, setup_.config.train, loss,
+                                 training_seed(setup_.seed, model), model.seed * kMostEpochs},
+                                {context_.world(), context_.device(), state_file(context_, model),
+                                 &context_.budget(), report});
+  // What follows may be silent for long.
+  if (auto* watchdog = context_.watchdog()) watchdog->disarm();
+  return result;
 }
 
 void Ensemble::train(const TrainingSet& data) {
   const auto& c = setup_.config;
   cluster::on_root(context_.world(), [&] {
-    fs::create_directories(context_.folder() / "training");
+    std::error_code ignored;  // the first state says what is wrong
+    fs::create_directories(context_.folder() / "training", ignored);
     return std::string();
   });
   std::map<std::string, double> accuracy;  // by arm and loss: sum over seeds
@@ -133,17 +139,18 @@ void Ensemble::train(const TrainingSet& data) {
       for (int64_t seed = 0; seed < c.training_seeds; ++seed) {
         TrainedModel model{arm->name(), loss, seed, {}, loss == "bce"};
         model.result = train_one(model, *arm, data);
-        if (!model.result.finished)
+        if (!model.result.loop.finished)
           throw cluster::CollectiveError(
               base::ExitCode::stopped,
-              base::str("stopped in a training of arm ", model.arm, " after step ",
-                        model.result.curve.size(), "; --resume goes on"));
-        sum += model.result.best_accuracy;
+              base::str("stopped (", model.result.loop.stop_reason, ") in a training of arm ",
+                        model.arm, " after step ", model.result.loop.curve.size(),
+                        "; --resume goes on"));
+        sum += best_accuracy(model);
         if (context_.world().root())
-          context_.log().info(
-              base::str("arm ", model.arm, ", loss ", loss, ", seed ", seed, ": ",
-                        model.result.curve.size(), " steps, best validation pairwise accuracy ",
-                        model.result.best_accuracy, " at step ", model.result.best_step));
+          context_.log().info(base::str(
+              "arm ", model.arm, ", loss ", loss, ", seed ", seed, ": ",
+              model.result.loop.curve.size(), " steps, best validation pairwise accuracy ",
+              best_accuracy(model), " at step ", model.result.loop.best_step));
         trained_.push_back(std::move(model));
       }
       if (chosen_arm_.empty() || sum > best)
@@ -179,15 +186,15 @@ std::vector<double> Ensemble::score(size_t index,
 std::vector<TrainingRow> Ensemble::rows() const {
   std::vector<TrainingRow> out;
   for (const auto& model : trained_) {
-    for (const auto& p : model.result.curve) {
+    for (const auto& p : model.result.loop.curve) {
       TrainingRow row;
       row.arm = model.arm, row.loss = model.loss, row.seed = model.seed;
-      row.step = p.step, row.epoch = p.epoch;
-      row.training_loss = p.loss, row.pair_accuracy = p.pair_accuracy;
+      row.step = p.step, row.epoch = p.numbers[kEpoch];
+      row.training_loss = p.loss, row.pair_accuracy = p.numbers[kPairAccuracy];
       row.gradient_norm = p.gradient_norm, row.learning_rate = p.learning_rate;
-      row.validation_accuracy = value_or_nan(p.validation_accuracy);
-      row.best = p.step == model.result.best_step;
-      row.pairs_per_s = p.pairs_per_s;
+      row.validation_accuracy = p.validation;
+      row.best = p.step == model.result.loop.best_step;
+      row.pairs_per_s = p.items_per_s;
       out.push_back(row);
     }
   }

@@ -8,34 +8,10 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/lm/train/train_state.hpp"
 #include "preimage/optim/schedule.hpp"
 
 namespace preimage::verifier {
 namespace {
-
-constexpr int64_t kCurveColumns = 8;
-
-at::Tensor curve_tensor(const std::vector<TrainingPoint>& curve) {
-  auto out = at::empty({static_cast<int64_t>(curve.size()), kCurveColumns}, at::kDouble);
-  double* row = out.data_ptr<double>();
-  for (const auto& p : curve) {
-    for (const double value :
-         {static_cast<double>(p.step), p.epoch, p.loss, p.pair_accuracy, p.gradient_norm,
-          p.learning_rate, p.validation_accuracy, p.pairs_per_s})
-      *row++ = value;
-  }
-  return out;
-}
-
-std::vector<TrainingPoint> curve_points(const at::Tensor& tensor) {
-  std::vector<TrainingPoint> out;
-  const double* row = tensor.const_data_ptr<double>();
-  for (int64_t i = 0; i < tensor.size(0); ++i, row += kCurveColumns)
-    out.push_back(
-        {static_cast<int64_t>(row[0]), row[1], row[2], row[3], row[4], row[5], row[6], row[7]});
-  return out;
-}
 
 // The endless sequence of groups, epoch after epoch.
 class GroupStream {
@@ -92,8 +68,7 @@ class Training {
         stream_(*request.data.miner, request.first_epoch),
         groups_(std::max<int64_t>(1, options_.batch_pairs / negatives())),
         parameters_(request.arm.initial(request.seed, place.device)),
-        adam_{at::zeros_like(parameters_.flat), at::zeros_like(parameters_.flat), 0},
-        best_(parameters_.flat.clone()) {
+        adam_{at::zeros_like(parameters_.flat), at::zeros_like(parameters_.flat), 0} {
     const int64_t all = options_.epochs * stream_.per_epoch();
     steps_ = std::max<int64_t>(1, (all + groups_ - 1) / groups_);
     schedule_ = {.kind = "warmup-cosine",
@@ -110,11 +85,9 @@ class Training {
   std::vector<Group> step_groups(int64_t step);
   lm::ShardLoss shard_loss(const EnergyModel& model, const std::vector<Group>& groups, int64_t step,
                            int64_t shard) const;
-  TrainingPoint step(int64_t step);
+  lm::StepReport step(int64_t step);
   double validate() const;
-  bool exhausted(const TrainingResult& result) const;
-  void note_best(TrainingResult& result, const TrainingPoint& point);
-  TrainingResult finish(TrainingResult result);
+  std::string identity();
 
   const TrainingRequest& request_;
   const TrainingPlace& place_;
@@ -126,7 +99,6 @@ class Training {
   optim::ScheduleOptions schedule_;
   lm::Parameters parameters_;
   optim::AdamWState adam_;
-  at::Tensor best_;  // flat values of the best validation
 };
 
 // Failing candidates of a group, as far as there are any: a pair is one of them.
@@ -171,32 +143,28 @@ lm::ShardLoss Training::shard_loss(const EnergyModel& model, const std::vector<G
           {right, energies.present.sum().item<float>()}};
 }
 
-TrainingPoint Training::step(int64_t step) {
-  const double begin = base::monotonic_seconds();
+lm::StepReport Training::step(int64_t step) {
   const auto dtype = options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
   const auto leaves = lm::make_leaves(parameters_, list_, dtype);
   const auto model = request_.arm.build(leaves.by_name);
   const auto groups = step_groups(step);
-  TrainingPoint point{.step = step, .learning_rate = optim::learning_rate(schedule_, step)};
+  const double rate = optim::learning_rate(schedule_, step);
   const auto result = lm::data_parallel_step(
       {parameters_, adam_, place_.world}, leaves,
       {.micro_shards = options_.micro_shards,
        .sums = 2,
-       .learning_rate = point.learning_rate,
+       .learning_rate = rate,
        .adam = options_.adam},
       [&](int64_t shard) { return shard_loss(*model, groups, step, shard); });
-  point.epoch =
+  lm::StepReport report{.loss = result.loss,
+                        .gradient_norm = result.gradient_norm,
+                        .learning_rate = rate,
+                        .items = result.sums[1],
+                        .numbers = {0, 0}};
+  report.numbers[kEpoch] =
       static_cast<double>((step + 1) * groups_) / static_cast<double>(stream_.per_epoch());
-  point.loss = result.loss;
-  point.gradient_norm = result.gradient_norm;
-  point.pair_accuracy = result.sums[0] / std::max(1.0, result.sums[1]);
-  point.pairs_per_s = result.sums[1] / (base::monotonic_seconds() - begin);
-  if (!std::isfinite(point.loss) || !std::isfinite(point.gradient_norm)) {
-    throw base::Error(base::ExitCode::bad_config,
-                      base::str("verifier training diverged at step ", step, ": loss ", point.loss,
-                                ", gradient norm ", point.gradient_norm, "; lower train.lr"));
-  }
-  return point;
+  report.numbers[kPairAccuracy] = result.sums[0] / std::max(1.0, result.sums[1]);
+  return report;
 }
 
 // Each rank scores every size-th problem; all get the same mean, summed in the order of problems.
@@ -220,60 +188,41 @@ double Training::validate() const {
       problem.passes = problems[r + i * ranks].passes;
     }
   }
-  const double accuracy = mean_pairwise_accuracy(ranked);
-  return std::isnan(accuracy) ? -1 : accuracy;
+  return mean_pairwise_accuracy(ranked);
 }
 
-bool Training::exhausted(const TrainingResult& result) const {
-  if (static_cast<int64_t>(result.curve.size()) >= steps_) return true;
-  int64_t since = 0;
-  for (const auto& point : result.curve) {
-    if (point.validation_accuracy < 0) continue;
-    since = point.step > result.best_step ? since + 1 : 0;
-  }
-  return options_.patience > 0 && since >= options_.patience;
-}
-
-void Training::note_best(TrainingResult& result, const TrainingPoint& point) {
-  if (point.validation_accuracy <= result.best_accuracy) return;
-  result.best_accuracy = point.validation_accuracy;
-  result.best_step = point.step;
-}
-
-TrainingResult Training::finish(TrainingResult result) {
-  result.finished = true;
-  if (result.best_step < 0) best_.copy_(parameters_.flat);
-  result.best = parameters_;
-  result.best.flat.copy_(best_);
-  return result;
+std::string Training::identity() {
+  auto loss = request_.loss;
+  return base::canonical({{"arm", request_.arm.name()},
+                          {"options", base::identity_json(base::fields_of(options_))},
+                          {"loss", base::identity_json(base::fields_of(loss))},
+                          {"seed", request_.seed},
+                          {"first_epoch", request_.first_epoch},
+                          {"steps", steps_}});
 }
 
 TrainingResult Training::run() {
   TrainingResult result;
-  const lm::TrainStateFile state(place_.state, {{"parameters", parameters_.flat},
-                                                {"first_moment", adam_.first},
-                                                {"second_moment", adam_.second},
-                                                {"best", best_}});
-  if (const auto curve = state.load(place_.world)) result.curve = curve_points(*curve);
-  adam_.steps = static_cast<int64_t>(result.curve.size());
-  for (const auto& point : result.curve) note_best(result, point);
-  const auto save = [&] { state.save(curve_tensor(result.curve), place_.world); };
-  while (!exhausted(result)) {
-    if (place_.budget && place_.world.any(place_.budget->must_stop())) {
-      save();
-      return result;
-    }
-    auto point = step(static_cast<int64_t>(result.curve.size()));
-    const bool last = point.step + 1 == steps_;
-    const bool measures = last || (point.step + 1) % options_.evaluate_every == 0;
-    if (measures) point.validation_accuracy = validate();
-    result.curve.push_back(point);
-    note_best(result, point);
-    if (result.best_step == point.step) best_.copy_(parameters_.flat);
-    if (place_.report) place_.report(point, steps_);
-    if (measures) save();
-  }
-  return finish(std::move(result));
+  result.loop = lm::run_loop({parameters_, adam_, place_.world},
+                             {.step = [this](int64_t number) { return step(number); },
+                              .validate = [this] { return validate(); },
+                              .report =
+                                  [this](const lm::CurvePoint& point) {
+                                    if (place_.report) place_.report(point, steps_);
+                                  }},
+                             {.what = "training of arm " + request_.arm.name(),
+                              .identity = identity(),
+                              .steps = steps_,
+                              .evaluate_every = options_.evaluate_every,
+                              .higher_is_better = true,
+                              .patience = options_.patience,
+                              .keep_best = true,
+                              .checkpoint_interval_s = options_.checkpoint_interval_s,
+                              .remedy = "lower train.lr"},
+                             {place_.state, place_.budget});
+  result.best = parameters_;
+  result.best.flat.copy_(result.loop.best);
+  return result;
 }
 
 }  // namespace
@@ -301,6 +250,7 @@ void TrainingOptions::fields(base::Fields& f) {
         {.help = "validations without a better one that end the training; 0: never", .min = 0});
   f.add("batch_tokens", batch_tokens,
         {.help = "tokens scored together", .unit = "tokens", .min = 1, .max = 1e8});
+  lm::add_checkpoint_interval(f, checkpoint_interval_s);
 }
 
 TrainingResult train(const TrainingRequest& request, const TrainingPlace& place) {

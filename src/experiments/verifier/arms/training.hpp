@@ -1,5 +1,5 @@
 // Training an energy model on pairs of programs, with the same bits on any number of ranks, until
-// validation problems stop improving.
+// validation problems stop improving: lm::run_loop() over pairs.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +14,7 @@
 #include "preimage/base/budget.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/cluster/communicator.hpp"
+#include "preimage/lm/train/loop.hpp"
 #include "preimage/optim/adam.hpp"
 #include "report/metrics.hpp"
 
@@ -32,6 +33,7 @@ struct TrainingOptions {
   int64_t evaluate_every = 50;    // steps between validations
   int64_t patience = 5;           // validations without a better one that end the training
   int64_t batch_tokens = 16384;   // of a forward pass without gradient
+  double checkpoint_interval_s = 60;
   void fields(base::Fields& f);
 };
 
@@ -47,15 +49,11 @@ struct TrainingData {
   const PairMiner* miner = nullptr;
 };
 
-struct TrainingPoint {
-  int64_t step = 0;
-  double epoch = 0;
-  double loss = 0;           // mean over groups, weighted
-  double pair_accuracy = 0;  // of the step's pairs, with dropout
-  double gradient_norm = 0;
-  double learning_rate = 0;
-  double validation_accuracy = -1;  // mean over problems of pairwise accuracy; -1: not measured
-  double pairs_per_s = 0;           // measured
+// Places of a curve point's own numbers. Its validation is the mean over problems of pairwise
+// accuracy, its items are pairs.
+enum CurveNumber : size_t {
+  kEpoch,         // passes over all distinct passing candidates, this step included
+  kPairAccuracy,  // of the step's pairs, with dropout
 };
 
 struct TrainingRequest {
@@ -72,15 +70,12 @@ struct TrainingPlace {
   at::Device device;
   std::filesystem::path state;  // file of the resumable state; "" keeps none
   base::Budget* budget = nullptr;
-  std::function<void(const TrainingPoint&, int64_t steps)> report;  // on every rank
+  std::function<void(const lm::CurvePoint&, int64_t steps)> report;  // on every rank
 };
 
 struct TrainingResult {
-  std::vector<TrainingPoint> curve;
-  lm::Parameters best;        // of the best validation; of the last step without one
-  double best_accuracy = -1;  // -1: no validation problem has a pair
-  int64_t best_step = -1;
-  bool finished = false;  // false: stopped by the budget; the state is on disk
+  lm::LoopResult loop;
+  lm::Parameters best;  // of the best validation; of the last step without one
 };
 
 // All ranks call it. Goes on from `place.state` where it exists.

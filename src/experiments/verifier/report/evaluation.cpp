@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "preimage/base/random.hpp"
 #include "preimage/base/statistics.hpp"
 #include "preimage/base/str.hpp"
 #include "report/metrics.hpp"
@@ -152,7 +153,9 @@ class Table {
   std::vector<double> outcomes(const Selector& selector) const;
   std::vector<Ranked> ranked(const Selector& selector) const;
   base::Interval bootstrap(const std::vector<std::vector<double>>& values) const {
-    return bootstrap_problems(values, {options_.bootstrap_draws, options_.seed});
+    return base::replicate_bootstrap(
+        values, {options_.seed, "verifier", "bootstrap over problems"},
+        {.draws = options_.bootstrap_draws, .ends = base::PercentileEnds::order_statistics});
   }
 
   std::string subset_;

@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "preimage/base/error.hpp"
-#include "preimage/base/random.hpp"
 
 namespace preimage::verifier {
 namespace {
@@ -121,37 +120,6 @@ double centred_correlation(std::span<const Ranked> problems,
     }
   }
   return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : not_a_number;
-}
-
-base::Interval bootstrap_problems(std::span<const std::vector<double>> values,
-                                  const BootstrapOptions& options) {
-  base::check(!values.empty() && options.draws > 0, "a bootstrap of something");
-  const size_t problems = values.front().size();
-  if (problems == 0) return {not_a_number, not_a_number, not_a_number};
-  const auto same = [](double value) { return value; };
-  base::Interval out;
-  out.estimate = mean_of(values, [&](const auto& seed) { return mean_of(seed, same); });
-  std::vector<double> average(problems, 0.0);  // over seeds, where there are too few to draw from
-  for (const auto& seed : values) {
-    base::check(seed.size() == problems, "every seed has the same problems");
-    for (size_t p = 0; p < problems; ++p)
-      average[p] += seed[p] / static_cast<double>(values.size());
-  }
-  const base::RandomStream random(options.seed, "verifier", "bootstrap over problems");
-  std::vector<double> means(static_cast<size_t>(options.draws));
-  for (size_t draw = 0; draw < means.size(); ++draw) {
-    const uint64_t first = draw * (problems + 1);
-    const auto& from = values.size() >= 3 ? values[random.below(values.size(), first)] : average;
-    double sum = 0;
-    for (size_t pick = 0; pick < problems; ++pick)
-      sum += from[random.below(problems, first + 1 + pick)];
-    means[draw] = sum / static_cast<double>(problems);
-  }
-  std::sort(means.begin(), means.end());
-  const auto draws = static_cast<double>(options.draws);
-  out.low = means[static_cast<size_t>(std::floor(0.025 * draws))];
-  out.high = means[static_cast<size_t>(std::ceil(0.975 * draws)) - 1];
-  return out;
 }
 
 }  // namespace preimage::verifier

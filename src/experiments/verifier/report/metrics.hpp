@@ -7,7 +7,6 @@
 #include <span>
 #include <vector>
 
-#include "preimage/base/statistics.hpp"
 #include "preimage/eval/pass_at_k.hpp"
 
 namespace preimage::verifier {
@@ -42,17 +41,5 @@ double expected_calibration_error(std::span<const ReliabilityBin> bins);
 // Pearson's correlation of energy and length after both are centred within their problem.
 double centred_correlation(std::span<const Ranked> problems,
                            std::span<const std::vector<double>> lengths);
-
-struct BootstrapOptions {
-  int64_t draws = 10000;
-  uint64_t seed = 0;
-};
-
-// Mean over problems of a statistic, with the 95 % percentile interval of resampled problems:
-// elements floor(0.025 B) and ceil(0.975 B) - 1 of the sorted means. values[s][p] belongs to
-// training seed s and problem p; with three seeds and more each draw picks one of them first, so
-// that the interval holds their spread too. NaN without a problem.
-base::Interval bootstrap_problems(std::span<const std::vector<double>> values,
-                                  const BootstrapOptions& options);
 
 }  // namespace preimage::verifier

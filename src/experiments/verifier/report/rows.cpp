@@ -5,7 +5,8 @@ namespace {
 
 constexpr store::ColumnText kProblem = {"", "id of the problem in its set"};
 constexpr store::ColumnText kCandidate = {"", "number of the candidate within its problem, from 0"};
-constexpr store::ColumnText kArm = {"", "ouroboros or generator; empty: needs no training"};
+constexpr store::ColumnText kArm = {"",
+                                    "ouroboros, generator or likelihood; empty: needs no training"};
 constexpr store::ColumnText kLoss = {"", "training loss"};
 constexpr store::ColumnText kProgram = {"", "program taken from the completion"};
 constexpr store::ColumnText kNormalForm = {"", "equal for programs that differ in layout alone"};

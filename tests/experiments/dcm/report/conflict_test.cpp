@@ -96,6 +96,32 @@ TEST(Conflict, PredicateNeedsBothOpposedChangesAndOpposedGradients) {
   const auto brief = judge_conflict(opposed(15, -0.2));
   EXPECT_TRUE(std::isnan(brief.r_d));
   EXPECT_FALSE(brief.anti_correlate);
+  EXPECT_FALSE(brief.known());
+}
+
+// Two changes always correlate by -1 or 1, few of anything by chance: no r_d below ten windows.
+TEST(Conflict, FewWindowsSayNothing) {
+  for (const int steps : {21, 30, 31, 100}) {
+    const auto few = judge_conflict(opposed(steps, -0.2));
+    EXPECT_TRUE(std::isnan(few.r_d)) << steps;
+    EXPECT_FALSE(few.anti_correlate) << steps;
+    EXPECT_FALSE(few.known()) << steps;
+    EXPECT_EQ(few.fraction_negative, 1) << "kappa is known at every step";
+  }
+  const auto enough = judge_conflict(opposed(101, -0.2));  // ten windows of ten steps
+  EXPECT_NEAR(enough.r_d, -1, 1e-9);
+  EXPECT_TRUE(enough.anti_correlate);
+  EXPECT_TRUE(enough.known());
+  EXPECT_FALSE(std::isnan(judge_conflict(opposed(51, -0.2), {.window = 5}).r_d));
+}
+
+// What a single target has no conflict of is not known, and no zero.
+TEST(Conflict, AReportThatNobodyFilledIsUnknown) {
+  const ConflictReport none;
+  for (const double value : {none.mean_kappa, none.fraction_negative, none.thirds_kappa[0],
+                             none.thirds_kappa[2], none.r_d, none.median_ratio})
+    EXPECT_TRUE(std::isnan(value));
+  EXPECT_FALSE(none.known());
 }
 
 TEST(Conflict, HalfNegativeIsNotMoreThanHalf) {

@@ -32,13 +32,13 @@ TEST(Convergence, StrictReadingNeedsBothTargets) {
 
 TEST(Convergence, EitherClauseIsEnoughAndTheBoundIsStrict) {
   const ConvergenceOptions options;
-  EXPECT_TRUE(meets_plan(5, 10, 2.6, options));
-  EXPECT_FALSE(meets_plan(5, 10, 2.5, options));
-  EXPECT_TRUE(meets_plan(2.9, 10, 0, options));
+  EXPECT_TRUE(meets_rule(5, 10, 2.6, options));
+  EXPECT_FALSE(meets_rule(5, 10, 2.5, options));
+  EXPECT_TRUE(meets_rule(2.9, 10, 0, options));
   const double none = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_FALSE(meets_plan(none, 10, 10, options));
-  EXPECT_TRUE(meets_plan(1, 10, none, options));
-  EXPECT_FALSE(meets_plan(1, none, none, options));
+  EXPECT_FALSE(meets_rule(none, 10, 10, options));
+  EXPECT_TRUE(meets_rule(1, 10, none, options));
+  EXPECT_FALSE(meets_rule(1, none, none, options));
 }
 
 TEST(Convergence, TightIsTheWorstTokenOfBothBelowLn2) {

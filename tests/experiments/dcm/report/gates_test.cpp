@@ -1,5 +1,6 @@
 #include "report/gates.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -19,7 +20,10 @@ std::vector<JointOutcome> joint(int count, int converged) {
                      .random_a = 10,
                      .full_q = 4,
                      .full_a = 4,
+                     .single_q = 9,
+                     .single_a = 9,
                      .conv = conv,
+                     .conflict_known = true,
                      .passed = conv});
   }
   return pairs;
@@ -85,6 +89,95 @@ TEST(Gates, G4CountsPairsThatAntiCorrelate) {
   const auto gate = gate_conflict(pairs, plan, 1);
   EXPECT_EQ(gate.verdict, Verdict::fail);
   EXPECT_EQ(gate.action, "use the paraphrase objective");
+  EXPECT_EQ(gate.finding, "Q and A losses anti-correlate for 0.375 of the pairs, more than 0.25");
+}
+
+// A pair whose run was too short for r_d speaks neither for nor against.
+TEST(Gates, G4LeavesOutPairsWithoutACorrelation) {
+  auto pairs = joint(8, 8);
+  for (size_t i = 2; i < 8; ++i) pairs[i].conflict_known = false;
+  pairs[0].anti_correlate = true;
+  const auto gate = gate_conflict(pairs, plan, 1);
+  EXPECT_EQ(gate.used, 2);
+  EXPECT_DOUBLE_EQ(gate.value.estimate, 0.5);
+  EXPECT_EQ(gate.verdict, Verdict::fail);
+  EXPECT_EQ(gate.detail, "r_d is known for 2 of 8 pairs, the others took too few steps");
+  for (auto& pair : pairs) pair.conflict_known = false;
+  EXPECT_EQ(gate_conflict(pairs, plan, 1).verdict, Verdict::not_reached);
+}
+
+// The baselines meet the rule of conv for `met` of the pairs, from the first.
+std::vector<JointOutcome> with_baselines(std::vector<JointOutcome> pairs, int met) {
+  for (int i = 0; i < met; ++i) {
+    auto& pair = pairs[static_cast<size_t>(i)];
+    pair.conv_by_baseline = true;
+    pair.single_q = pair.single_a = 1;
+  }
+  return pairs;
+}
+
+TEST(Gates, WhatABaselinePassesByItselfIsNoEvidence) {
+  // All 100 converge. Of the first 50 baselines meet the rule for 9, then 10: G2 asks for 0.2.
+  const auto g2 = [](int met) { return gate_early(with_baselines(joint(100, 100), met), plan, 1); };
+  EXPECT_EQ(g2(9).verdict, Verdict::pass);
+  EXPECT_EQ(g2(10).verdict, Verdict::no_evidence);
+  EXPECT_EQ(g2(10).finding,
+            "conv 1 >= 0.2 among the first 50 joint pairs; but a baseline alone meets the rule of "
+            "conv at a rate of 0.2");
+  EXPECT_THAT(g2(10).action, testing::HasSubstr("tight and exact"));
+  EXPECT_EQ(g2(10).value.estimate, 1) << "the rate itself stays";
+  const auto g3 = [](int met) {
+    return gate_viable(with_baselines(joint(100, 100), met), plan, 1);
+  };
+  EXPECT_EQ(g3(29).verdict, Verdict::pass);
+  EXPECT_EQ(g3(30).verdict, Verdict::no_evidence);
+  const auto g6 = [](int met) {
+    return gate_success(with_baselines(joint(100, 100), met), plan, 1);
+  };
+  EXPECT_EQ(g6(50).verdict, Verdict::pass);
+  EXPECT_EQ(g6(51).verdict, Verdict::no_evidence);
+  auto targets = single(10, 10, 10);
+  for (size_t i = 0; i < 7; ++i) targets[i].baseline_q = true;
+  for (size_t i = 0; i < 6; ++i) targets[i].baseline_a = true;
+  EXPECT_EQ(gate_single(targets, plan, 1).verdict, Verdict::pass);  // 13 of 20 is below 0.70
+  targets[9].baseline_a = true;
+  EXPECT_EQ(gate_single(targets, plan, 1).verdict, Verdict::no_evidence);
+}
+
+// What fails fails, whatever the baselines do: no_evidence takes the place of a pass alone.
+TEST(Gates, AFailureStaysAFailure) {
+  EXPECT_EQ(gate_early(with_baselines(joint(100, 0), 100), plan, 1).verdict, Verdict::fail);
+  EXPECT_EQ(gate_success(with_baselines(joint(100, 40), 100), plan, 1).verdict,
+            Verdict::inconclusive);
+}
+
+TEST(Gates, TheTableAsksAllItsMeasuresOfTheBaseline) {
+  // S is 1 where R is 10 and F is 4: L/R 0.1, L/F 0.25.
+  EXPECT_EQ(gate_table(with_baselines(joint(20, 20), 20), 1)[2].verdict, Verdict::no_evidence);
+  auto pairs = with_baselines(joint(20, 20), 20);
+  for (auto& pair : pairs) pair.single_q = pair.single_a = 3.5;  // L/R 0.35: minimum alone
+  EXPECT_EQ(gate_table(pairs, 1)[0].verdict, Verdict::no_evidence);
+  EXPECT_EQ(gate_table(pairs, 1)[1].verdict, Verdict::pass);
+  EXPECT_EQ(gate_table(joint(20, 20), 1)[0].verdict, Verdict::pass);
+}
+
+// The finding is what holds under each verdict, never its negation.
+TEST(Gates, FindingsSayWhatHolds) {
+  EXPECT_EQ(gate_early(joint(100, 100), plan, 1).finding,
+            "conv 1 >= 0.2 among the first 50 joint pairs");
+  EXPECT_EQ(gate_early(joint(100, 50), plan, 1).finding,
+            "conv 0 < 0.2 among the first 50 joint pairs");
+  EXPECT_EQ(gate_early(joint(49, 0), plan, 1).finding, "49 of the 50 joint pairs it asks for");
+  EXPECT_EQ(gate_success(joint(100, 29), plan, 1).finding, "conv 0.29 < 0.3");
+  EXPECT_EQ(gate_success(joint(100, 40), plan, 1).finding, "conv 0.4, from 0.3 to 0.5");
+  EXPECT_EQ(gate_success(joint(100, 60), plan, 1).finding, "conv 0.6 > 0.5");
+  EXPECT_EQ(gate_zero_loss(joint(4, 4), plan, 1).finding,
+            "L_Q + L_A < 1e-07 nats for 0 of the pairs, not more than 0.05");
+  EXPECT_EQ(gate_spot(joint(3, 3), plan, 1).finding, "Pass 1 > 0.8 among the converged pairs");
+  EXPECT_EQ(gate_single(single(3, 1, 1), plan, 1).finding,
+            "single-target conv 0.3333 < 0.7, questions and answers averaged");
+  EXPECT_EQ(gate_table(joint(20, 16), 1)[2].finding,
+            "conv 0.8 <= 0.9, L/R 0.16 >= 0.15, L/F of Q 0.4 < 1.2, of A 0.4 < 1.2");
 }
 
 TEST(Gates, G5CountsLossesOfZero) {

@@ -51,28 +51,5 @@ TEST(Metrics, CorrelationWithLengthWithinProblems) {
   EXPECT_NEAR(centred_correlation(problems, lengths), -0.13652844042486573, 1e-12);
 }
 
-// All 256 resamples of (1, 0, 1, 1) have sums 0..4 in the shares 1, 12, 54, 108, 81.
-TEST(Metrics, BootstrapDrawsFromTheExactDistribution) {
-  const std::vector<std::vector<double>> values = {{1, 0, 1, 1}};
-  const auto interval = bootstrap_problems(values, {.draws = 20000, .seed = 5});
-  EXPECT_DOUBLE_EQ(interval.estimate, 0.75);
-  EXPECT_DOUBLE_EQ(interval.low, 0.25);  // P(sum <= 0) = 0.0039, P(sum <= 1) = 0.051
-  EXPECT_DOUBLE_EQ(interval.high, 1);    // P(sum = 4) = 0.316
-  const auto again = bootstrap_problems(values, {.draws = 20000, .seed = 5});
-  EXPECT_EQ(interval.low, again.low);
-}
-
-TEST(Metrics, ThreeSeedsWidenTheInterval) {
-  const std::vector<double> a(50, 0.0), b(50, 0.5), c(50, 1.0);
-  const std::vector<std::vector<double>> three = {a, b, c}, two = {a, c};
-  const auto wide = bootstrap_problems(three, {.draws = 2000});
-  EXPECT_DOUBLE_EQ(wide.estimate, 0.5);
-  EXPECT_DOUBLE_EQ(wide.low, 0);
-  EXPECT_DOUBLE_EQ(wide.high, 1);
-  const auto narrow = bootstrap_problems(two, {.draws = 2000});
-  EXPECT_DOUBLE_EQ(narrow.low, 0.5);
-  EXPECT_DOUBLE_EQ(narrow.high, 0.5);
-}
-
 }  // namespace
 }  // namespace preimage::verifier

@@ -1,0 +1,22 @@
+// The group "finetune" of a job.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "preimage/base/config.hpp"
+#include "preimage/lm/train/train.hpp"
+
+namespace preimage::finetune {
+
+struct FinetuneConfig {
+  std::string model;  // folder with config.json and tokenizer.json, and weights unless from scratch
+  bool from_scratch = false;
+  std::string text;  // JSON lines of {"text"} or {"prompt", "completion"}
+  std::string validation;
+  std::string save_dtype = "bfloat16";
+  lm::TrainOptions train;
+  void fields(base::Fields& f);
+};
+
+}  // namespace preimage::finetune
