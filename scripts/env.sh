@@ -1,5 +1,15 @@
 # shellcheck shell=bash
-# To be sourced: what Open MPI needs so that `mpirun -n N` runs anywhere. A value already set is kept.
+# To be sourced, from anywhere: `preimage` on the PATH (the release build; PREIMAGE_BUILD=cuda takes another) with
+# completion in bash, and what Open MPI needs so that `mpirun -n N` runs anywhere. A value already set is kept.
+
+preimage_root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
+case ":$PATH:" in
+  *":$preimage_root/build/${PREIMAGE_BUILD:-release}:"*) ;;
+  *) export PATH="$preimage_root/build/${PREIMAGE_BUILD:-release}:$PATH" ;;
+esac
+# shellcheck source=scripts/completion.bash
+if [ -n "${BASH_VERSION:-}" ]; then . "$preimage_root/scripts/completion.bash"; fi
+unset preimage_root
 
 # mpirun otherwise refuses more ranks than cores,
 export OMPI_MCA_rmaps_base_oversubscribe="${OMPI_MCA_rmaps_base_oversubscribe:-1}"

@@ -25,7 +25,7 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit "$EX_UNAVAILABLE"; }
 readonly NEEDED=(
   g++ cmake ninja-build pkg-config git python3 python3-venv libopenmpi-dev openmpi-bin libhdf5-dev
   nlohmann-json3-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libpcre2-dev
-  libutf8proc-dev libseccomp-dev
+  libutf8proc-dev libseccomp-dev libssl-dev
 )
 # Faster builds, the fuzz preset, h5dump: a machine without root does without them.
 wanted_packages() {
@@ -115,13 +115,43 @@ venv_works() {  # VENV
   [[ -x $1/bin/python ]] && ! half_installed "$1" | grep -q '/pip-' && "$1/bin/python" -c 'import pip' 2>/dev/null
 }
 
+# The distribution's, which every user of this machine can run; a python3 that comes first in PATH may lie in
+# somebody's home (pyenv, conda), and what it makes is of no use to others. Where the distribution's will not
+# do, the one in PATH.
+choose_python() {
+  local candidate
+  for candidate in /usr/bin/python3 "$(command -v python3 || true)"; do
+    "${candidate:-false}" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+    echo "$candidate"
+    return
+  done
+  return 1
+}
+
+# Whether other users reach a file: every folder above it can be passed.
+open_to_all() {  # FILE
+  local path
+  path=$(readlink -f "$1")
+  while [[ $path != / ]]; do
+    (($(stat -c '0%a' "$path") & 1)) || return
+    path=$(dirname "$path")
+  done
+}
+
 make_venv() {  # VENV
   venv_works "$1" && return
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "$(python3 --version) is too old: Python 3.11 or newer must come first in PATH as python3"
+  local python
+  python=$(choose_python) ||
+    fail "no Python 3.11 or newer with venv, neither /usr/bin/python3 nor in PATH (Debian and Ubuntu: python3-venv)"
   # Stamps go first: were they to outlive the packages, a killed run would look whole.
   rm -f "$1"/.preimage-*
-  python3 -m venv --clear "$1" || fail "python3 -m venv $1 failed (on Debian and Ubuntu it needs python3-venv)"
+  "$python" -m venv --clear "$1" || fail "$python -m venv $1 failed (on Debian and Ubuntu it needs python3-venv)"
+}
+
+# A .venv of before: it works for whoever made it.
+warn_of_private_python() {  # VENV
+  ! open_to_all "$1/bin/python" || return 0
+  say "$1 runs $(readlink -f "$1/bin/python"), which other users cannot; for them: rm -r $1, and run this again"
 }
 
 install_section() {  # VENV SECTION
@@ -245,7 +275,8 @@ main() {
   install_into .venv "${sections[@]}"
   [[ -z $reference ]] || install_into .venv-reference "${whole[@]}"
   [[ -z $cuda ]] || finish_cuda
-  say "everything is there"
+  warn_of_private_python .venv
+  say "everything is there; in each new shell: . scripts/env.sh"
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -9,7 +9,9 @@
 #include "commands.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/base/terminal.hpp"
 #include "preimage/run/manifest.hpp"
+#include "wrong_words.hpp"
 
 namespace preimage::app {
 namespace {
@@ -24,7 +26,8 @@ void choose_deterministic_kernels() {
 
 int fail(base::ExitCode code, const std::string& text) {
   std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) std::cerr << "preimage: " << line << "\n";
+  for (std::string line; std::getline(lines, line);)
+    std::cerr << "preimage: " << base::visible_text(line) << "\n";
   return static_cast<int>(code);
 }
 
@@ -32,25 +35,6 @@ std::string version() {
   const auto versions = run::program_versions("");
   return "preimage " + versions.value("preimage", "") + " (git " + versions.value("git", "") +
          ", torch " + versions.value("torch", "?") + ")";
-}
-
-// A first word that is no command, with the nearest one.
-std::string unknown_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return "";
-  std::vector<std::string> names;
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_name() == argv[1]) return "";
-    names.push_back(command->get_name());
-  }
-  const auto near = base::nearest(argv[1], names);
-  return std::string("unknown command \"") + argv[1] + "\"" +
-         (near.empty() ? "" : " (did you mean \"" + near + "\"?)") + "; see preimage --help";
-}
-
-// The command that the wrong words belong to: "preimage run --help".
-std::string help_command(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? "preimage --help" : "preimage " + chosen.front()->get_name() + " --help";
 }
 
 }  // namespace
@@ -65,6 +49,7 @@ int main(int argc, char** argv) {
   add_folder_commands(app, program);
   add_method_commands(app, program);
   add_tool_commands(app, program);
+  add_examples(app);
   if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
     return fail(base::ExitCode::bad_config, unknown);
   }
@@ -73,8 +58,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return fail(base::ExitCode::bad_config,
-                std::string(error.what()) + "; see " + help_command(app));
+    return fail(base::ExitCode::bad_config, parse_complaint(app, error));
   } catch (const base::Error& error) {
     return fail(error.code(), error.what());
   } catch (const std::exception& error) {

@@ -1,11 +1,12 @@
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include "commands.hpp"
 #include "inspect.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/output.hpp"
+#include "preimage/base/terminal.hpp"
 #include "preimage/base/utf8.hpp"
 #include "preimage/store/inspect.hpp"
 #include "show.hpp"
@@ -15,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using base::Json;
+
+constexpr size_t kWriteBytes = 1 << 20;
 
 // RFC 4180.
 std::string csv_cell(const std::string& text) {
@@ -57,26 +60,30 @@ std::string json_line(const std::vector<store::Column>& columns, const store::Ro
   return out + "}\n";
 }
 
-std::string file_name(std::string table, const char* suffix) {
-  for (char& c : table) {
-    if (c == '/') c = '.';
+// A table's name is text of others: what would act on a terminal does not become a file's name, nor
+// does a name that begins with a dot hide it.
+std::string file_name(const std::string& table, const char* suffix) {
+  std::string name = base::visible_text(table);
+  for (char& c : name) {
+    if (c == '/' || c == '\n') c = '.';
   }
-  return table + suffix;
+  if (name.starts_with('.')) name[0] = '_';
+  return name + suffix;
 }
 
 void export_table(const fs::path& file, const store::TableInfo& table, const fs::path& out,
                   bool csv) {
-  const fs::path partial = out.string() + ".tmp";
-  std::ofstream stream(partial, std::ios::binary | std::ios::trunc);
-  if (csv) stream << csv_head(table.schema.columns);
+  base::refuse_same_file(out.string(), {file.string()});
+  base::OutputFile stream(out.string());
+  std::string text = csv ? csv_head(table.schema.columns) : "";
   store::read_table(file, table.name, [&](const store::Row& row) {
-    stream << (csv ? csv_line(table.schema.columns, row) : json_line(table.schema.columns, row));
+    text += csv ? csv_line(table.schema.columns, row) : json_line(table.schema.columns, row);
+    if (text.size() < kWriteBytes) return;
+    stream.write(text);
+    text.clear();
   });
-  stream.close();
-  if (!stream) throw base::io_error(partial.string() + ": cannot be written; is the disk full?");
-  std::error_code error;
-  fs::rename(partial, out, error);
-  if (error) throw base::io_error(out.string() + ": cannot be replaced (" + error.message() + ")");
+  stream.write(text);
+  stream.publish();
 }
 
 }  // namespace
@@ -93,7 +100,7 @@ void export_tables(const ExportArguments& arguments) {
   for (const auto& table : info.tables) {
     const auto out = arguments.out / file_name(table.name, arguments.csv ? ".csv" : ".jsonl");
     export_table(file, table, out, arguments.csv);
-    std::cout << out.string() << ": " << table.rows << " rows\n";
+    std::cout << base::visible_text(out.string()) << ": " << table.rows << " rows\n";
   }
   if (!info.tensors.empty())
     std::cout << info.tensors.size() << " tensors stay in " << file.string() << "\n";

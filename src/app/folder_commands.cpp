@@ -1,30 +1,67 @@
+#include <unistd.h>
+
 #include <iostream>
 #include <memory>
 
 #include "commands.hpp"
 #include "inspect.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
+#include "preimage/base/output.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/run/lock.hpp"
 #include "preimage/store/inspect.hpp"
+#include "preimage/store/journal.hpp"
 
 namespace preimage::app {
 namespace {
 
 namespace fs = std::filesystem;
+using base::str;
 
 struct MergeArguments {
   std::vector<fs::path> paths;
   fs::path out;
 };
 
+// HDF5 goes back and forth in its file, so that a pipe gets it when it is whole.
+void merge_into_stream(const std::vector<fs::path>& files, const fs::path& target) {
+  const fs::path whole = fs::temp_directory_path() / str("preimage-merge-", ::getpid(), ".h5");
+  store::merge_results(files, whole);
+  const auto bytes = base::read_file(whole);
+  fs::remove(whole);
+  base::write_output(target.string(), bytes);
+}
+
 void merge(const MergeArguments& arguments) {
   std::vector<fs::path> files;
   for (const auto& path : arguments.paths) files.push_back(results_of(path));
-  if (fs::exists(arguments.out))
-    throw base::config_error(arguments.out.string() +
-                             ": exists; remove it or choose another --out");
-  store::merge_results(files, arguments.out);
+  const auto target = base::link_target(arguments.out);
+  if (base::is_stream(target)) {
+    merge_into_stream(files, target);
+  } else {
+    if (fs::exists(target))
+      throw base::config_error(arguments.out.string() +
+                               ": exists; remove it or choose another --out");
+    store::merge_results(files, target);
+  }
   std::cout << arguments.out.string() << ": " << files.size() << " files\n";
+}
+
+struct ReleaseArguments {
+  fs::path folder;
+  std::vector<std::string> units;
+};
+
+void release(const ReleaseArguments& arguments) {
+  if (!fs::is_directory(arguments.folder / "journal"))
+    throw base::data_error(arguments.folder.string() +
+                           ": no run here (no journal); expected the folder that --out named");
+  const run::FolderLock lock(arguments.folder);  // nobody runs it meanwhile
+  const auto units = store::release_quarantine(arguments.folder / "journal", arguments.units);
+  for (const auto& id : units) std::cout << id << ": released\n";
+  std::cout << units.size() << " units get another chance"
+            << (units.empty() ? "" : "; go on with --resume") << "\n";
 }
 
 }  // namespace
@@ -40,6 +77,13 @@ void add_folder_commands(CLI::App& app, Program&) {
   show->add_option("--table", inspected->table, "this table alone, all rows");
   show->add_option("--rows", inspected->rows, "rows of each table")->check(CLI::Range(1, 1 << 30));
   show->callback([inspected] { inspect(*inspected); });
+
+  auto released = std::make_shared<ReleaseArguments>();
+  auto* release_units =
+      app.add_subcommand("release", "give units in quarantine another chance at the next --resume");
+  release_units->add_option("dir", released->folder, "folder of the run")->required();
+  release_units->add_option("units", released->units, "their ids; without: all of them");
+  release_units->callback([released] { release(*released); });
 
   auto merged = std::make_shared<MergeArguments>();
   auto* join =

@@ -10,12 +10,17 @@ namespace preimage::app {
 struct JobArguments {
   run::JobRequest request;
   int ranks = 1;
+  bool oversubscribe = false;
 };
 
 void add_job_options(CLI::App& command, JobArguments& arguments);
 
 // --out, or out/JOB.
 std::filesystem::path output_folder(const JobArguments& arguments);
+
+// Throws ExitCode::bad_config when -n asks for more ranks than this machine has cores (unless
+// --oversubscribe, or a batch system gave several machines) or than the job has units.
+void require_ranks(const JobArguments& arguments, int64_t units);
 
 struct ValidateArguments {
   JobArguments job;
@@ -26,7 +31,7 @@ int validate(const ValidateArguments& arguments);
 struct SubmitArguments {
   JobArguments job;
   bool slurm = false, submit = false, array = false;
-  int cpus = 1, gpus = 0;
+  int cpus = 1, gpus = 0, requeues = 50;
   std::string time = "24:00:00", partition, account, script;
 };
 int submit(SubmitArguments arguments);

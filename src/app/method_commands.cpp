@@ -4,8 +4,10 @@
 
 #include "commands.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
 #include "preimage/run/config.hpp"
 #include "registry.hpp"
+#include "wrong_words.hpp"
 
 namespace preimage::app {
 namespace {
@@ -23,14 +25,41 @@ struct Method {
   }
 };
 
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += " " + name;
+  return text;
+}
+
 Method find_method(const std::string& name) {
   Method method{make_experiment(name), {}};
   if (method.experiment) return method;
-  std::vector<std::string> names;
-  for (const auto& experiment : all_experiments()) names.push_back(experiment->name());
-  std::string text = "unknown method \"" + name + "\"; there are:";
-  for (const auto& one : names) text += " " + one;
-  throw base::config_error(text);
+  throw base::config_error(unknown_method(name));
+}
+
+// Commands and methods have no name in common (tests/app).
+void print_help(const CLI::App& app, const std::string& name) {
+  if (name.empty()) {
+    // Not app.help(), which would be that of the command being run.
+    std::cout << app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal);
+    return;
+  }
+  const auto commands = command_names(app);
+  if (std::find(commands.begin(), commands.end(), name) != commands.end()) {
+    std::cout << app.get_subcommand(name)->help(app.get_name());
+    return;
+  }
+  if (!make_experiment(name)) {
+    auto words = method_names();
+    words.insert(words.end(), commands.begin(), commands.end());
+    const auto near = base::nearest(name, words);
+    throw base::config_error(
+        "\"" + name + "\" is neither a command nor a method" +
+        (near.empty() ? "; there are:" + listed(words) : " (did you mean \"" + near + "\"?)"));
+  }
+  auto method = find_method(name);
+  std::cout << name << ": " << method.experiment->description() << "\n\n"
+            << base::help_of(method.fields());
 }
 
 void print_methods() {
@@ -60,12 +89,6 @@ void print_schema(const std::string& name) {
   std::cout << schema.dump(2) << "\n";
 }
 
-void print_help(const std::string& name) {
-  auto method = find_method(name);
-  std::cout << name << ": " << method.experiment->description() << "\n\n"
-            << base::help_of(method.fields());
-}
-
 }  // namespace
 
 void add_method_commands(CLI::App& app, Program&) {
@@ -74,10 +97,10 @@ void add_method_commands(CLI::App& app, Program&) {
   auto* schema = app.add_subcommand("schema", "JSON Schema of a method's job file, for editors");
   schema->add_option("method", *name, "one of `preimage methods`")->required();
   schema->callback([name] { print_schema(*name); });
-  auto* help =
-      app.add_subcommand("help", "every config field of a method, with default, range and meaning");
-  help->add_option("method", *name, "one of `preimage methods`")->required();
-  help->callback([name] { print_help(*name); });
+  auto* help = app.add_subcommand(
+      "help", "a command, or every config field of a method with default, range and meaning");
+  help->add_option("name", *name, "a command, or one of `preimage methods`");
+  help->callback([name, &app] { print_help(app, *name); });
 }
 
 }  // namespace preimage::app

@@ -1,10 +1,15 @@
+#include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "commands.hpp"
 #include "job_arguments.hpp"
 #include "preimage/base/budget.hpp"
+#include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
+#include "preimage/base/str.hpp"
+#include "preimage/cluster/placement.hpp"
 #include "preimage/cluster/session.hpp"
 #include "preimage/run/launch.hpp"
 #include "preimage/sandbox/pool.hpp"
@@ -12,6 +17,8 @@
 
 namespace preimage::app {
 namespace {
+
+constexpr int kManyRanks = 100000;
 
 // Whether the job's method runs programs. A job that cannot be read is refused later, by all ranks
 // together.
@@ -38,8 +45,29 @@ int run_command(JobArguments& arguments, Program& program) {
   return run::run_job(session, arguments.request, make_experiment);
 }
 
+// Units of the job, counted until they are enough. Nothing where the job is wrong: the ranks say
+// so.
+std::optional<int64_t> units_of(const run::JobRequest& request, int64_t enough) {
+  try {
+    const auto job = run::load_job(request, make_experiment);
+    int64_t units = 0, ranks = 0;
+    for (const auto& combination : job.combinations) {
+      const auto estimate = combination.experiment->estimate();
+      units += estimate.units;
+      ranks = std::max(ranks, estimate.ranks);
+      if (units >= enough) break;  // counting reads data
+    }
+    return std::max(units, ranks);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 int launch_command(const JobArguments& arguments, const std::string& program) {
   const auto out = output_folder(arguments);
+  // A job that cannot be read is refused by the ranks, in one voice.
+  if (const auto units = units_of(arguments.request, arguments.ranks))
+    require_ranks(arguments, *units);
   run::LaunchOptions options;
   options.ranks = arguments.ranks;
   options.out = out;
@@ -57,7 +85,9 @@ void add_folder_options(CLI::App& command, JobArguments& arguments) {
 }
 
 CLI::Option* add_ranks(CLI::App& command, JobArguments& arguments) {
-  return command.add_option("-n", arguments.ranks, "ranks")->check(CLI::Range(1, 100000));
+  command.add_flag("--oversubscribe", arguments.oversubscribe,
+                   "more ranks than cores are meant: they share the cores");
+  return command.add_option("-n", arguments.ranks, "ranks")->check(CLI::Range(1, kManyRanks));
 }
 
 void add_validate(CLI::App& app, Program& program) {
@@ -86,7 +116,11 @@ void add_submit(CLI::App& app, Program& program) {
                     "one job for each combination of the sweep, in OUT/INDEX");
   command->add_option("--script", arguments->script,
                       "write the script here instead of printing it");
-  command->add_option("--time", arguments->time, "time limit of Slurm");
+  command->add_option("--time", arguments->time, "time limit of Slurm, as 04:00:00")
+      ->capture_default_str();
+  command->add_option("--requeues", arguments->requeues, "how often a stopped job is queued again")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
   command->add_option("--cpus", arguments->cpus, "cores of a rank")->check(CLI::Range(1, 4096));
   command->add_option("--gpus", arguments->gpus, "GPUs of a rank")->check(CLI::Range(0, 1));
   command->add_option("--partition", arguments->partition, "partition of Slurm");
@@ -97,11 +131,28 @@ void add_submit(CLI::App& app, Program& program) {
 }  // namespace
 
 void add_job_options(CLI::App& command, JobArguments& arguments) {
+  arguments.request.methods = method_names();
   command.add_option("job", arguments.request.job, "job file (JSON)")->required();
   command
       .add_option("--set", arguments.request.set, "field=value over the job file; may be repeated")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void require_ranks(const JobArguments& arguments, int64_t units) {
+  const int cores = cluster::usable_cores();
+  const char* nodes = std::getenv("SLURM_JOB_NUM_NODES");
+  const bool several_hosts = nodes && std::atoi(nodes) > 1;
+  if (arguments.ranks > cores && !arguments.oversubscribe && !several_hosts) {
+    throw base::config_error(base::str(
+        "-n ", arguments.ranks, ": more ranks than the ", cores, cores == 1 ? " core" : " cores",
+        " that may be used here; use at most ", cores, ", or --oversubscribe where that is meant"));
+  }
+  if (arguments.ranks > std::max<int64_t>(units, 1)) {
+    throw base::config_error(base::str("-n ", arguments.ranks, ": more ranks than the ", units,
+                                       units == 1 ? " unit" : " units",
+                                       " of this job; the others would have nothing to do"));
+  }
 }
 
 std::filesystem::path output_folder(const JobArguments& arguments) {

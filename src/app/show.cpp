@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "preimage/base/str.hpp"
+#include "preimage/base/terminal.hpp"
 #include "preimage/base/utf8.hpp"
 
 namespace preimage::app {
@@ -17,15 +18,11 @@ using store::Type;
 // On one line, cut to `limit` characters.
 std::string cut(const std::string& text, size_t limit) {
   std::string line;
-  for (const char c : base::replace_invalid_utf8(text)) {
+  for (const char c : base::visible_text(text)) {
     if (c == '\n')
       line += "\\n";
     else if (c == '\t')
       line += "\\t";
-    else if (c == '\r')
-      line += "\\r";
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-      line += '?';
     else
       line += c;
   }

@@ -2,12 +2,14 @@
 // it on to the supervisor; the run commits, exits with 75 and is put into the queue again.
 #include <cstdio>
 #include <iostream>
+#include <regex>
 
 #include "job_arguments.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/base/file.hpp"
+#include "preimage/base/output.hpp"
 #include "preimage/base/process.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/cluster/placement.hpp"
 #include "registry.hpp"
 
 namespace preimage::app {
@@ -28,6 +30,29 @@ void refuse_line_breaks(const SubmitArguments& arguments) {
     if (text.find_first_of("\r\n") != std::string::npos)
       throw base::config_error("submit: found a line break in an option");
   }
+}
+
+// What sbatch takes: minutes, minutes:seconds, hours:minutes:seconds, days-hours,
+// days-hours:minutes, days-hours:minutes:seconds.
+void require_time(const std::string& text) {
+  static const std::regex forms(
+      R"(\d+(:[0-5]\d)?|\d+:[0-5]\d:[0-5]\d|\d+-\d+(:[0-5]\d(:[0-5]\d)?)?|UNLIMITED|INFINITE)",
+      std::regex::icase);
+  if (std::regex_match(text, forms)) return;
+  throw base::config_error("submit: --time " + text +
+                           ": not a time of Slurm; write hours:minutes:seconds (04:00:00), "
+                           "days-hours (2-12), or minutes (90)");
+}
+
+// A build without CUDA would wait in the queue for a GPU that it cannot use.
+void require_gpu_build(const SubmitArguments& arguments, const run::Job& job) {
+  if (cluster::built_with_cuda()) return;
+  const bool by_job = job.combinations.front().run.device == "cuda";
+  if (arguments.gpus == 0 && !by_job) return;
+  throw base::config_error(
+      str("submit: ", by_job ? "run.device is cuda" : str("--gpus ", arguments.gpus),
+          ", but this preimage is built without CUDA; build it with the preset cuda, or leave the "
+          "GPU out"));
 }
 
 std::string header(const SubmitArguments& arguments, const fs::path& out, size_t combinations) {
@@ -65,6 +90,30 @@ std::string array_settings(const run::Job& job) {
   return text + "esac\n";
 }
 
+// What the script does after the run: a stopped one is queued again, so often and not for ever, and
+// the log says why.
+constexpr const char* kRequeue = R"sh( "${settings[@]}" &
+child=$!
+trap 'kill -USR2 "$child"' USR2 TERM
+while true; do
+  wait "$child"
+  code=$?
+  kill -0 "$child" 2>/dev/null || break  # else a signal ended the wait, not the run
+done
+if [ "$code" -eq 75 ]; then
+  job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
+  before="${SLURM_RESTART_COUNT:-0}"
+  reason="$("$preimage" status "$out" 2>/dev/null | sed -n 's/^  reason *//p')"
+  if [ "$before" -ge "$limit" ]; then
+    echo "preimage: job $job is not requeued: $limit requeues are spent (--requeues); ${reason:-stopped}"
+  else
+    echo "preimage: job $job is requeued, $((before + 1)) of $limit: ${reason:-stopped}"
+    scontrol requeue "$job"
+  fi
+fi
+exit "$code"
+)sh";
+
 std::string script_of(const SubmitArguments& arguments, const run::Job& job, const fs::path& out) {
   const auto& request = arguments.job.request;
   std::string text = header(arguments, out, job.combinations.size());
@@ -74,25 +123,23 @@ std::string script_of(const SubmitArguments& arguments, const run::Job& job, con
   text += "export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-10}\n";
   text += "settings=()\n";
   if (arguments.array) text += array_settings(job);
-  text += quoted(fs::read_symlink("/proc/self/exe").string()) + " launch " +
-          quoted(request.job.string()) + " -n " + str(arguments.job.ranks) +
-          " --resume \\\n  --out " + quoted(out.string()) +
-          (arguments.array ? "/\"$SLURM_ARRAY_TASK_ID\"" : "");
+  text += "preimage=" + quoted(fs::read_symlink("/proc/self/exe").string()) + "\n";
+  text +=
+      "out=" + quoted(out.string()) + (arguments.array ? "/\"$SLURM_ARRAY_TASK_ID\"" : "") + "\n";
+  text += str("limit=", arguments.requeues, "\n");
+  text += "\"$preimage\" launch " + quoted(request.job.string()) + " -n " +
+          str(arguments.job.ranks) + " --oversubscribe --resume \\\n  --out \"$out\"";
   for (const auto& set : request.set) text += " \\\n  --set " + quoted(set);
-  text += R"( "${settings[@]}" &
-child=$!
-trap 'kill -USR2 "$child"' USR2 TERM
-while true; do
-  wait "$child"
-  code=$?
-  kill -0 "$child" 2>/dev/null || break  # else a signal ended the wait, not the run
-done
-if [ "$code" -eq 75 ]; then
-  scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
-fi
-exit "$code"
-)";
-  return text;
+  return text + kRequeue;
+}
+
+// Slurm does not make the folder of its log: the job would end without a word.
+void make_log_folder(const fs::path& out) {
+  std::error_code error;
+  fs::create_directories(out.parent_path(), error);
+  if (!error) return;
+  throw base::io_error(out.parent_path().string() + ": cannot be created (" + error.message() +
+                       ")");
 }
 
 int hand_to_sbatch(const fs::path& script) {
@@ -108,27 +155,22 @@ int hand_to_sbatch(const fs::path& script) {
 int submit(SubmitArguments arguments) {
   if (!arguments.slurm) throw base::config_error("submit: say which batch system: --slurm");
   refuse_line_breaks(arguments);
+  require_time(arguments.time);
   const auto job = run::load_job(arguments.job.request, make_experiment);
   if (arguments.array && job.sweep.empty())
     throw base::config_error(arguments.job.request.job.string() +
                              ": --array needs a \"sweep\" in the job");
+  require_gpu_build(arguments, job);
   const auto out = fs::absolute(output_folder(arguments.job));
+  make_log_folder(out);
   const auto script = script_of(arguments, job, out);
   if (arguments.submit && arguments.script.empty()) arguments.script = out.string() + ".sbatch";
   if (arguments.script.empty()) {
     std::cout << script;
     return 0;
   }
-  // Slurm does not make the folder of its log.
-  std::error_code error;
-  fs::create_directories(out.parent_path(), error);
-  if (error)
-    throw base::io_error(out.parent_path().string() + ": cannot be created (" + error.message() +
-                         ")");
-  if (const auto folder = fs::absolute(arguments.script).parent_path(); !fs::is_directory(folder)) {
-    throw base::io_error(arguments.script + ": the folder " + folder.string() + " does not exist");
-  }
-  base::write_file_atomically(arguments.script, script);
+  base::refuse_same_file(arguments.script, {arguments.job.request.job.string()});
+  base::write_output(arguments.script, script);
   std::cout << arguments.script << ": written"
             << (arguments.submit ? "" : "; hand it in with sbatch") << "\n";
   std::cout.flush();

@@ -18,11 +18,24 @@ struct ToolArguments {
 using Arguments = std::shared_ptr<ToolArguments>;
 using MakeTool = std::unique_ptr<tools::LineTool> (*)(const ToolArguments&);
 
-// What all tools over JSON Lines have. CLI11 keeps references to the three.
-void add_files(CLI::App& command, std::string& in, std::string& out, std::string& on_bad_line) {
-  command.add_option("--in", in, "JSON Lines to read; -: standard input")->capture_default_str();
-  command.add_option("--out", out, "JSON Lines to write; -: standard output")
+// What all tools over JSON Lines have. CLI11 keeps references to `lines` and `on_bad_line`.
+template <class Lines>
+void add_files(CLI::App& command, Lines& lines, std::string& on_bad_line) {
+  command.add_option("--in", lines.in, "JSON Lines to read; -: standard input")
       ->capture_default_str();
+  command.add_option("--out", lines.out, "JSON Lines to write; -: standard output")
+      ->capture_default_str();
+  command.add_flag("--resume", lines.resume,
+                   "go on behind the lines that the file --out holds of an interrupted run");
+  command
+      .add_option(
+          "--fields", lines.fields,
+          "which fields a line of output has beside its id and what was carried through, in "
+          "this order, as in text,ids; default: all")
+      ->delimiter(',');
+  command.add_flag("--strict", lines.strict,
+                   "refuse a line with a field that is unknown and near a known one (temprature) "
+                   "instead of warning once");
   command
       .add_option("--on-bad-line", on_bad_line,
                   "error: stop before anything runs; skip: leave out and count")
@@ -34,7 +47,7 @@ Arguments add_tool(CLI::App* command, Program& program, MakeTool make) {
   auto arguments = std::make_shared<ToolArguments>();
   auto& lines = arguments->lines;
   command->add_option("--model", arguments->engine.model, "checkpoint folder")->required();
-  add_files(*command, lines.in, lines.out, arguments->on_bad_line);
+  add_files(*command, lines, arguments->on_bad_line);
   command
       ->add_option("--threads", lines.threads,
                    "threads of a rank; 0: the host's cores divided among its ranks")
@@ -60,6 +73,10 @@ void add_engine_options(CLI::App& command, ToolArguments& arguments) {
       ->capture_default_str();
   command.add_option("--adapter", arguments.engine.adapter,
                      "folder of a LoRA adapter (PEFT) to merge into the weights");
+  command
+      .add_option("--context", arguments.engine.context,
+                  "the longest sequence, for rope types that depend on it (dynamic, longrope)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
   command.add_option("--device", arguments.lines.device, "where the model runs")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
@@ -111,7 +128,7 @@ void add_judge_command(CLI::App& app, Program& program) {
       app.add_subcommand("judge", "run programs that nobody trusts against their tests");
   const auto arguments = std::make_shared<JudgeArguments>();
   auto& options = arguments->options;
-  add_files(*command, options.in, options.out, arguments->on_bad_line);
+  add_files(*command, options, arguments->on_bad_line);
   command
       ->add_option("--level", arguments->level,
                    "full: a uid for each slot (needs root); user: an unprivileged user namespace")

@@ -17,26 +17,13 @@ using base::str;
 // or of a small one on two CPU cores in float32.
 constexpr double kGpuTflops = 400, kCpuTflops = 0.1;
 
-void require_files(const run::Job& job) {
-  std::set<std::string> missing;
-  for (const auto& combination : job.combinations) {
-    for (const auto& file : combination.experiment->identity_files()) {
-      if (!std::filesystem::exists(file)) missing.insert(file);
-    }
-  }
-  if (missing.empty()) return;
-  std::string text;
-  for (const auto& file : missing)
-    text += (text.empty() ? "" : "\n") + file + ": no such file; the job names it";
-  throw base::data_error(text);
-}
-
 run::Estimate total_of(const run::Job& job) {
   run::Estimate total;
   std::set<std::string> notes;
   for (const auto& combination : job.combinations) {
     const auto one = combination.experiment->estimate();
     total.units += one.units;
+    total.ranks = std::max(total.ranks, one.ranks);
     total.model_calls += one.model_calls;
     total.tokens += one.tokens;
     total.flop += one.flop;
@@ -58,8 +45,8 @@ std::string rounded(double value) {
 
 int validate(const ValidateArguments& arguments) {
   const auto job = run::load_job(arguments.job.request, make_experiment);
-  require_files(job);
   const auto total = total_of(job);
+  require_ranks(arguments.job, std::max(total.units, total.ranks));
   const bool gpu = job.combinations.front().run.device == "cuda" || cluster::gpu_count() > 0;
   const double tflops = arguments.tflops > 0                                  ? arguments.tflops
                         : gpu && job.combinations.front().run.device != "cpu" ? kGpuTflops

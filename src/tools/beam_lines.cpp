@@ -82,11 +82,6 @@ void BeamLines::read(size_t index, const base::JsonNode& line,
   items_[index] = std::move(item);
 }
 
-bool BeamLines::any(const std::vector<size_t>& indices) const {
-  return std::any_of(indices.begin(), indices.end(),
-                     [&](size_t i) { return items_[i].has_value(); });
-}
-
 std::vector<std::vector<lm::Hypothesis>> BeamLines::search(
     const std::vector<lm::BeamRequest>& requests) const {
   // A batch is a number of sequences to the caller; beams make more rows of each.
@@ -102,37 +97,31 @@ std::vector<std::vector<lm::Hypothesis>> BeamLines::search(
   return lm::beam_search(*batch, requests, {.rows = rows});
 }
 
-std::vector<Outputs> BeamLines::run(const std::vector<size_t>& indices, const Run& rest) const {
-  std::vector<lm::BeamRequest> requests;
-  std::vector<size_t> others;
-  for (const size_t i : indices) {
-    if (!items_[i]) {
-      others.push_back(i);
-      continue;
+void BeamLines::run(const Places& places, Results& results) const {
+  // Some batches at a time, so that the first lines are written before the last are begun.
+  const auto at_once = static_cast<size_t>(4 * engine_.options().batch);
+  for (size_t first = 0; first < places.size(); first += at_once) {
+    const size_t end = std::min(first + at_once, places.size());
+    std::vector<lm::BeamRequest> requests;
+    for (size_t i = first; i < end; ++i) {
+      const auto& item = *items_[places[i].index];
+      requests.push_back(item.request);
+      if (engine_.seq2seq().reads_embeddings()) {
+        auto& prompt = requests.back().prompt;
+        prompt = engine_.seq2seq().prompt(prompt.ids, item.embedding);
+      }
     }
-    requests.push_back(items_[i]->request);
-    if (engine_.seq2seq().reads_embeddings()) {
-      auto& prompt = requests.back().prompt;
-      prompt = engine_.seq2seq().prompt(prompt.ids, items_[i]->embedding);
+    const auto found = search(requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const auto& [place, index] = places[first + i];
+      Outputs outputs;
+      for (const auto& one : found[i]) {
+        outputs.push_back(output(one, requests[i], items_[index]->top));
+        outputs.back()["index"] = outputs.size() - 1;
+      }
+      results.done(place, std::move(outputs));
     }
   }
-  const auto found = search(requests);
-  auto rest_outputs = others.empty() ? std::vector<Outputs>() : rest(others);
-  std::vector<Outputs> outputs;
-  size_t next = 0, next_other = 0;
-  for (const size_t i : indices) {
-    if (!items_[i]) {
-      outputs.push_back(std::move(rest_outputs[next_other++]));
-      continue;
-    }
-    outputs.emplace_back();
-    for (const auto& one : found[next]) {
-      outputs.back().push_back(output(one, requests[next], items_[i]->top));
-      outputs.back().back()["index"] = outputs.back().size() - 1;
-    }
-    ++next;
-  }
-  return outputs;
 }
 
 Json BeamLines::output(const lm::Hypothesis& one, const lm::BeamRequest& request,

@@ -1,7 +1,6 @@
 // The lines of `generate` that ask for beams: "num_beams" above 1.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -27,10 +26,9 @@ class BeamLines {
   void read(size_t index, const base::JsonNode& line,
             const std::optional<std::vector<int64_t>>& prompt);
 
-  bool any(const std::vector<size_t>& indices) const;
-  // Beams for the lines kept here; the others, in their order, are `rest`'s.
-  using Run = std::function<std::vector<Outputs>(const std::vector<size_t>&)>;
-  std::vector<Outputs> run(const std::vector<size_t>& indices, const Run& rest) const;
+  bool has(size_t index) const { return items_[index].has_value(); }
+  // Beams for lines that are kept here.
+  void run(const Places& places, Results& results) const;
 
  private:
   struct Item {

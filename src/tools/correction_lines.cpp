@@ -59,38 +59,17 @@ void CorrectionLines::read(size_t index, const base::JsonNode& line) {
   requests_[index] = std::move(request);
 }
 
-bool CorrectionLines::any(const std::vector<size_t>& indices) const {
-  return std::any_of(indices.begin(), indices.end(),
-                     [&](size_t i) { return requests_[i].has_value(); });
-}
-
-std::vector<Outputs> CorrectionLines::run(const std::vector<size_t>& indices,
-                                          const BeamLines::Run& rest) const {
+void CorrectionLines::run(const Places& places, Results& results) const {
   std::vector<lm::CorrectionRequest> requests;
-  std::vector<size_t> others;
   int64_t widest = 1;
-  for (const size_t i : indices) {
-    if (!requests_[i]) {
-      others.push_back(i);
-      continue;
-    }
-    requests.push_back(*requests_[i]);
+  for (const auto& [place, index] : places) {
+    requests.push_back(*requests_[index]);
     widest = std::max(widest, requests.back().sequence_beams);
   }
   const lm::Inverter inverter{engine_.seq2seq().vec2text(), *corrector_, *embedder_, *tokenizer_};
   const auto found =
       lm::correct(inverter, requests, {.rows = std::max(widest, engine_.options().batch)});
-  auto rest_outputs = others.empty() ? std::vector<Outputs>() : rest(others);
-  std::vector<Outputs> outputs;
-  size_t next = 0, next_other = 0;
-  for (const size_t i : indices) {
-    if (requests_[i]) {
-      outputs.push_back({output(found[next++])});
-    } else {
-      outputs.push_back(std::move(rest_outputs[next_other++]));
-    }
-  }
-  return outputs;
+  for (size_t i = 0; i < places.size(); ++i) results.done(places[i].place, {output(found[i])});
 }
 
 base::Json CorrectionLines::output(const lm::Corrected& one) const {

@@ -1,7 +1,6 @@
 // The lines of `generate` that ask for corrections of a vec2text inversion: "steps" above 0.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -26,9 +25,9 @@ class CorrectionLines {
   // Thread-safe for different indices.
   void read(size_t index, const base::JsonNode& line);
 
-  bool any(const std::vector<size_t>& indices) const;
-  // Corrections for the lines kept here; the others, in their order, are `rest`'s.
-  std::vector<Outputs> run(const std::vector<size_t>& indices, const BeamLines::Run& rest) const;
+  bool has(size_t index) const { return requests_[index].has_value(); }
+  // Corrections for lines that are kept here.
+  void run(const Places& places, Results& results) const;
 
  private:
   base::Json output(const lm::Corrected& one) const;

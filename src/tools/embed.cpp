@@ -1,12 +1,9 @@
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
 #include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
-#include "preimage/lm/encoder/encoder.hpp"
-#include "preimage/lm/encoder/sentence_pipeline.hpp"
-#include "sentence_tokens.hpp"
+#include "preimage/lm/encoder/text_embedder.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {
@@ -17,117 +14,99 @@ using base::Json;
 class Embed : public LineTool {
  public:
   Embed(const EngineOptions& options, std::string pooling)
-      : engine_(options), pooling_(std::move(pooling)) {}
+      : engine_(options, lm::Use::embed), pooling_(std::move(pooling)) {}
 
-  std::vector<std::string> input_fields() const override { return {"text", "ids"}; }
+  std::string name() const override { return "embed"; }
+  std::vector<std::string> input_fields() const override {
+    return {"text", "ids", "prompt", "prompt_name"};
+  }
   std::vector<std::string> output_fields() const override { return {"embedding"}; }
+  std::vector<std::string> notes() const override { return embedder_->notes(); }
 
   void prepare(size_t lines) override {
     engine_.prepare();
     const auto& folder = engine_.options().model;
-    encodes_ = lm::is_encoder_folder(folder);
-    if (!encodes_ && engine_.seq2seq().here())
+    if (!lm::is_encoder_folder(engine_.folder()) && engine_.seq2seq().here())
       throw base::config_error(
           folder.string() +
           ": vec2text turns embeddings into text; embed with the folder of its "
           "embedder");
-    if (pooling_ == "pipeline") {
-      if (!lm::SentencePipeline::is_described_in(folder))
-        throw base::config_error(folder.string() +
-                                 ": this checkpoint has no modules.json, so no pipeline of its "
-                                 "own; use --pooling mean or --pooling first");
-      if (!encodes_)
-        throw base::config_error(folder.string() +
-                                 ": pipelines over decoders are not supported; use --pooling mean "
-                                 "or --pooling first");
-      pipeline_.emplace(folder, engine_.config().hidden_size);
-    }
+    embedder_.emplace(folder, pooling_);
     lines_.resize(lines);
   }
 
-  void load(c10::Device device) override {
-    if (!encodes_) return engine_.load(device);
-    const auto dtype = engine_.options().dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-    encoder_ = lm::load_encoder(engine_.options().model, {.dtype = dtype, .device = device});
-    if (pipeline_) pipeline_->load();
-  }
+  std::vector<std::string> warnings() const override { return engine_.warnings(); }
+
+  void load(c10::Device device) override { embedder_->load(engine_.load_options(device)); }
 
   void read(size_t index, const base::JsonNode& line, std::string_view) override {
-    auto ids = tokens(line);
-    if (!ids) line.fail("found no \"text\" or \"ids\", expected one");
-    if (ids->empty()) line.fail("found an empty text, expected at least one token");
+    auto tokens = tokens_of(line);
+    if (tokens.ids.empty()) line.fail("found an empty text, expected at least one token");
     const int64_t context = engine_.config().max_position_embeddings;
-    if (context > 0 && static_cast<int64_t>(ids->size()) > context) {
-      line.fail(base::str("found ", ids->size(), " tokens, the model's context holds ", context));
+    const auto count = static_cast<int64_t>(tokens.ids.size());
+    if (context > 0 && count > context) {
+      line.fail(base::str("found ", count, " tokens, the model's context holds ", context));
     }
-    lines_[index] = std::move(*ids);
+    lines_[index] = std::move(tokens);
   }
 
-  std::vector<Outputs> run(const std::vector<size_t>& indices) override;
+  void run(const std::vector<size_t>& indices, Results& results) override;
 
  private:
-  // A text before an encoder is a sentence: special tokens around it, cut as the pipeline says.
-  std::optional<std::vector<int64_t>> tokens(const base::JsonNode& line) const {
+  // A text before a pipeline or an encoder is a sentence: special tokens around it; before a
+  // pipeline its prompt in front, and cut.
+  lm::SentenceTokens tokens_of(const base::JsonNode& line) const {
     const auto text = line.find("text");
-    if (!encodes_ || !text || line.find("ids") || !engine_.has_tokenizer())
-      return engine_.tokens(line, "text", "ids", engine_.options().add_special);
-    return pipeline_ ? pipeline_tokens(engine_.tokenizer(), text->string(), *pipeline_)
-                     : engine_.tokens(line, "text", "ids", /*add_special=*/true);
+    const auto& pipeline = embedder_->pipeline();
+    for (const char* name : {"prompt", "prompt_name"}) {
+      if (const auto found = line.find(name); found && (!pipeline || !text))
+        found->fail("stands before the \"text\" of a pipeline, and there is none");
+    }
+    if (pipeline && text && !line.find("ids") && engine_.has_tokenizer()) {
+      auto tokens = embedder_->tokens(engine_.tokenizer(), prompt_of(line), text->string());
+      tokens.ids = engine_.known(*text, std::move(tokens.ids));
+      return tokens;
+    }
+    const bool special = embedder_->encodes() || pipeline || engine_.options().add_special;
+    auto ids = engine_.tokens(line, "text", "ids", special);
+    if (!ids) line.fail("found no \"text\" or \"ids\", expected one");
+    return {std::move(*ids), 0};
   }
-  at::Tensor hidden(const at::Tensor& ids, const nn::Packing& packing) const;
-  at::Tensor embed(const std::vector<size_t>& lines) const;
+  // The line's own prompt, or that of a name, or the pipeline's default.
+  std::string prompt_of(const base::JsonNode& line) const {
+    const auto prompt = line.find("prompt"), name = line.find("prompt_name");
+    if (prompt) return prompt->string();
+    if (name) return embedder_->pipeline()->prompt(*name);
+    return embedder_->pipeline()->text().default_prompt;
+  }
 
   Engine engine_;
   std::string pooling_;
-  bool encodes_ = false;  // an encoder, not a decoder
-  std::optional<lm::SentencePipeline> pipeline_;
-  std::shared_ptr<const lm::Encoder> encoder_;
-  std::vector<std::vector<int64_t>> lines_;
+  std::optional<lm::TextEmbedder> embedder_;
+  std::vector<lm::SentenceTokens> lines_;
 };
 
-at::Tensor Embed::hidden(const at::Tensor& ids, const nn::Packing& packing) const {
-  if (encodes_) return encoder_->hidden(encoder_->embed(ids), packing);
-  const auto& model = engine_.model();
-  return model.hidden(model.embed(ids), nn::PackedAttention(packing));
-}
-
-// [lines, width] float32 on the CPU.
-at::Tensor Embed::embed(const std::vector<size_t>& lines) const {
-  std::vector<int64_t> ids, lengths;
-  for (const size_t line : lines) {
-    ids.insert(ids.end(), lines_[line].begin(), lines_[line].end());
-    lengths.push_back(static_cast<int64_t>(lines_[line].size()));
-  }
-  const auto device = encodes_ ? encoder_->device() : engine_.model().device();
-  const auto packing = nn::make_packing(lengths, device);
-  const auto states = hidden(at::tensor(ids, at::kLong).to(device), packing);
-  if (pipeline_) return (*pipeline_)(states, packing);
-  const auto mode = pooling_ == "first" ? lm::PoolingMode::first : lm::PoolingMode::mean;
-  return lm::pool(states, packing, mode).cpu().contiguous();
-}
-
-std::vector<Outputs> Embed::run(const std::vector<size_t>& indices) {
-  const at::NoGradGuard no_grad;
+void Embed::run(const std::vector<size_t>& indices, Results& results) {
   constexpr size_t kBatchTokens = 8192;
-  std::vector<Outputs> outputs;
   for (size_t first = 0; first < indices.size();) {
-    std::vector<size_t> lines;
-    size_t tokens = 0;
+    std::vector<lm::SentenceTokens> texts;
+    size_t next = first, tokens = 0;
     do {
-      lines.push_back(indices[first++]);
-      tokens += lines_[lines.back()].size();
-    } while (first < indices.size() &&
-             static_cast<int64_t>(lines.size()) < engine_.options().batch &&
-             tokens + lines_[indices[first]].size() <= kBatchTokens);
-    const auto vectors = embed(lines);
-    for (size_t i = 0; i < lines.size(); ++i) {
+      texts.push_back(std::move(lines_[indices[next++]]));
+      tokens += texts.back().ids.size();
+    } while (next < indices.size() &&
+             static_cast<int64_t>(texts.size()) < engine_.options().batch &&
+             tokens + lines_[indices[next]].ids.size() <= kBatchTokens);
+    const auto vectors = embedder_->embed(texts);
+    for (size_t i = 0; i < texts.size(); ++i) {
       const float* row =
           vectors.const_data_ptr<float>() + static_cast<int64_t>(i) * vectors.size(1);
-      outputs.push_back(
+      results.done(
+          first + i,
           {{{"embedding", shortest_numbers(std::vector<float>(row, row + vectors.size(1)))}}});
     }
+    first = next;
   }
-  return outputs;
 }
 
 }  // namespace

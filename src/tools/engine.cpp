@@ -7,7 +7,9 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/encoder/sentence_pipeline.hpp"
 #include "preimage/store/inspect.hpp"
+#include "preimage/text/generation_config.hpp"
 
 namespace preimage::tools {
 
@@ -16,40 +18,75 @@ void Engine::prepare() {
     throw base::config_error(options_.model.string() +
                              ": no such folder; --model expects a checkpoint folder");
   }
-  if (seq2seq_.prepare(options_.model)) {
+  folder_ = lm::transformer_folder(options_.model);
+  lm::require_supported(folder_, use_);
+  if (seq2seq_.prepare(folder_)) {
     config_ = seq2seq_.token_config();
-  } else if (lm::is_encoder_folder(options_.model)) {
-    const auto encoder = lm::read_encoder_config(options_.model);
+  } else if (lm::is_encoder_folder(folder_)) {
+    const auto encoder = lm::read_encoder_config(folder_);
     config_.family = encoder.family;
     config_.hidden_size = encoder.hidden_size;
     config_.vocab_size = encoder.vocab_size;
     config_.max_position_embeddings = encoder.max_tokens;
+    config_.notes = encoder.notes;
   } else {
-    config_ = lm::read_model_config(options_.model);
+    config_ = lm::read_model_config(folder_, options_.context);
   }
-  if (!text::has_tokenizer(options_.model)) return;
-  tokenizer_ = text::load_tokenizer(options_.model);
-  if (tokenizer_->id_limit() > config_.vocab_size) {
-    throw base::data_error(base::str(options_.model.string(), ": its tokenizer has ids up to ",
-                                     tokenizer_->id_limit() - 1, ", config.json says vocab_size ",
-                                     config_.vocab_size, "; they belong to different models"));
+  if (!text::has_tokenizer(folder_)) return;
+  tokenizer_ = text::load_tokenizer(folder_);
+}
+
+std::vector<std::string> Engine::warnings() const {
+  auto out = conversations_.warnings();
+  if (!tokenizer_) return out;
+  out.insert(out.begin(), tokenizer_->warnings().begin(), tokenizer_->warnings().end());
+  if (tokenizer_->plain_id_limit() > config_.vocab_size) {
+    out.push_back(base::str(folder_.string(), ": its tokenizer has ids up to ",
+                            tokenizer_->plain_id_limit() - 1, ", config.json says vocab_size ",
+                            config_.vocab_size,
+                            "; a text with an id beyond is refused. Do they belong together?"));
   }
+  return out;
+}
+
+std::vector<std::string> Engine::generation_warnings() const {
+  auto out = warnings();
+  const auto generation = text::read_generation_config(folder_);
+  const auto place = (folder_ / "generation_config.json").string();
+  if (!generation.settings.empty()) {
+    out.push_back(place + " asks for " + base::join(generation.settings, ", ") +
+                  ": not taken; each line says for itself how it is generated");
+  }
+  if (generation.here && generation.eos.empty()) {
+    out.push_back(place +
+                  " names no end token, so nothing but a line's own stop or max_new_tokens "
+                  "ends a completion, as in transformers");
+  }
+  return out;
+}
+
+lm::LoadOptions Engine::load_options(c10::Device device) const {
+  return {.dtype = options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
+          .device = device,
+          .weights = lm::parse_weight_format(options_.weights),
+          .adapter = options_.adapter,
+          .context = options_.context};
 }
 
 void Engine::load(c10::Device device) {
-  const auto dtype = options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-  const lm::LoadOptions options{.dtype = dtype,
-                                .device = device,
-                                .weights = lm::parse_weight_format(options_.weights),
-                                .adapter = options_.adapter};
+  const auto options = load_options(device);
   if (seq2seq_.here()) {
     if (options.weights != lm::WeightFormat::decoded || !options.adapter.empty())
       throw base::config_error("--weights and --adapter are for decoders, " +
                                options_.model.string() + " is a T5");
     seq2seq_.load(options);
   } else {
-    model_ = lm::load_model(options_.model, options);
+    model_ = lm::load_model(folder_, options);
   }
+}
+
+std::vector<std::string> Engine::notes() const {
+  return model_ ? model_->config().notes : config_.notes;
 }
 
 std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit) {
@@ -68,9 +105,19 @@ std::optional<std::vector<int64_t>> Engine::tokens(const base::JsonNode& line,
   if (!given_text) return std::nullopt;
   const auto& words = given_text->string();
   if (!tokenizer_)
-    given_text->fail(base::str("is text, but ", options_.model.string(),
-                               " has no tokenizer; give \"", ids, "\""));
-  return tokenizer_->encode(words, {.add_special = add_special});
+    given_text->fail(
+        base::str("is text, but ", folder_.string(), " has no tokenizer; give \"", ids, "\""));
+  return known(*given_text, tokenizer_->encode(words, {.add_special = add_special}));
+}
+
+std::vector<int64_t> Engine::known(const base::JsonNode& place, std::vector<int64_t> ids) const {
+  for (const int64_t id : ids) {
+    if (id < config_.vocab_size) continue;
+    place.fail(base::str("holds the token \"", tokenizer_->id_to_token(id).value_or("?"),
+                         "\" with id ", id, ", but the model's vocabulary ends at ",
+                         config_.vocab_size - 1));
+  }
+  return ids;
 }
 
 std::optional<std::vector<int64_t>> Engine::prompt_tokens(const base::JsonNode& line,
@@ -81,7 +128,8 @@ std::optional<std::vector<int64_t>> Engine::prompt_tokens(const base::JsonNode& 
     line.fail("found both \"messages\" and a prompt, expected one of them");
   if (!tokenizer_)
     line.fail("\"messages\" need a tokenizer.json in the checkpoint; give \"prompt_ids\"");
-  return tokenizer_->encode(conversations_.text(options_.model, line, raw, /*answer_next=*/true));
+  const auto text = conversations_.prompt(folder_, line, raw, /*answer_next=*/true);
+  return known(line, tokenizer_->encode(text));
 }
 
 Stops Engine::stops(const base::JsonNode& line) const {

@@ -11,6 +11,7 @@
 
 #include "conversation.hpp"
 #include "preimage/base/json_node.hpp"
+#include "preimage/lm/checkpoint/supported.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 #include "seq2seq.hpp"
@@ -25,6 +26,7 @@ struct EngineOptions {
   std::filesystem::path corrector, embedder;  // of a vec2text inversion; empty: none
   int64_t batch = 64;                         // sequences in flight
   bool add_special = false;  // put around a text what the checkpoint says (bos, ...)
+  int64_t context = 0;       // the longest sequence, for rope types that depend on it; 0: not given
 };
 
 // Where a line says that a completion ends: the checkpoint's end tokens among the ids, unless it
@@ -36,13 +38,19 @@ struct Stops {
 
 class Engine {
  public:
-  explicit Engine(EngineOptions options) : options_(std::move(options)) {}
+  // `use`: the command, for what it can read and for its errors.
+  Engine(EngineOptions options, lm::Use use) : options_(std::move(options)), use_(use) {}
 
   // Reads config.json and, where there is one, the tokenizer; checks that they fit each other.
   void prepare();
   void load(c10::Device device);
+  lm::LoadOptions load_options(c10::Device device) const;
 
   const EngineOptions& options() const { return options_; }
+  // Where the model and its tokenizer lie: --model, or the folder of its pipeline's first module.
+  const std::filesystem::path& folder() const { return folder_; }
+  // What the user is told: a line each.
+  std::vector<std::string> notes() const;
   const lm::ModelConfig& config() const { return config_; }
   const lm::Model& model() const { return *model_; }
   // An encoder-decoder in place of model(), where the folder holds one.
@@ -50,6 +58,13 @@ class Engine {
   bool has_tokenizer() const { return tokenizer_.has_value(); }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 
+  // What the user should know of the checkpoint's files, one line each.
+  std::vector<std::string> warnings() const;
+  // The same for what its generation_config.json asks for.
+  std::vector<std::string> generation_warnings() const;
+
+  // The ids of a text, none of which the model lacks; else `place` fails.
+  std::vector<int64_t> known(const base::JsonNode& place, std::vector<int64_t> ids) const;
   // Token ids of a line from its field `text` or its field `ids`, of which at most one is given;
   // nothing when neither is. Ids lie in the vocabulary. Thread-safe.
   std::optional<std::vector<int64_t>> tokens(const base::JsonNode& line, const std::string& text,
@@ -68,6 +83,8 @@ class Engine {
   at::Tensor stored_vectors(const base::JsonNode& reference) const;
 
   EngineOptions options_;
+  lm::Use use_;
+  std::filesystem::path folder_;
   lm::ModelConfig config_;
   Seq2Seq seq2seq_;
   std::optional<text::Tokenizer> tokenizer_;

@@ -1,8 +1,5 @@
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
+#include <map>
 
 #include "beam_lines.hpp"
 #include "correction_lines.hpp"
@@ -18,33 +15,12 @@ namespace {
 
 using base::Json;
 
-// One live line on a terminal.
-class TokenCount {
- public:
-  void add() {
-    if (!live_) return;
-    ++tokens_;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - drawn_ < std::chrono::milliseconds(200)) return;
-    drawn_ = now;
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    std::fprintf(stderr, "\r%lld tokens, %.0f tokens/s ", static_cast<long long>(tokens_),
-                 static_cast<double>(tokens_) / seconds);
-  }
-  ~TokenCount() {
-    if (tokens_ > 0) std::fputs("\r\33[K", stderr);
-  }
-
- private:
-  bool live_ = ::isatty(STDERR_FILENO) != 0;
-  int64_t tokens_ = 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), drawn_ = start_;
-};
-
 class Generate : public LineTool {
  public:
-  explicit Generate(const EngineOptions& options) : engine_(options) {}
+  explicit Generate(const EngineOptions& options) : engine_(options, lm::Use::generate) {}
 
+  std::vector<std::string> notes() const override { return engine_.notes(); }
+  std::string name() const override { return "generate"; }
   std::vector<std::string> input_fields() const override {
     std::vector<std::string> names = {
         "prompt", "prompt_ids", "max_new_tokens", "temperature",        "top_k",
@@ -56,8 +32,8 @@ class Generate : public LineTool {
     return names;
   }
   std::vector<std::string> output_fields() const override {
-    return {"index", "text", "ids", "finish_reason", "logprobs", "top", "cumulative_logprob",
-            "cosine"};
+    return {"text",   "index", "finish_reason", "cumulative_logprob",
+            "cosine", "ids",   "logprobs",      "top"};
   }
   void prepare(size_t lines) override {
     engine_.prepare();
@@ -67,13 +43,15 @@ class Generate : public LineTool {
     corrections_.prepare(lines);
   }
   void read(size_t index, const base::JsonNode& line, std::string_view raw) override;
+  std::vector<std::string> warnings() const override { return engine_.generation_warnings(); }
   void load(c10::Device device) override {
     engine_.load(device);
     corrections_.load(device);
   }
-  std::vector<Outputs> run(const std::vector<size_t>& indices) override;
+  void run(const std::vector<size_t>& indices, Results& results) override;
 
  private:
+  void run_plain(const Places& places, Results& results);
   Json output(const lm::Completion& completion, bool top) const;
 
   Engine engine_;
@@ -138,35 +116,52 @@ Json Generate::output(const lm::Completion& completion, bool top) const {
   return out;
 }
 
-std::vector<Outputs> Generate::run(const std::vector<size_t>& indices) {
-  const auto rest = [this](const std::vector<size_t>& others) { return run(others); };
-  if (corrections_.any(indices)) return corrections_.run(indices, rest);
-  if (beams_.any(indices)) return beams_.run(indices, rest);
+// A line's place is done when all its completions are.
+void Generate::run_plain(const Places& places, Results& results) {
   const auto& seq2seq = engine_.seq2seq();
   std::vector<lm::GenerateRequest> requests;
-  for (const size_t i : indices) {
-    requests.push_back(std::move(requests_[i]));
+  for (const auto& [place, index] : places) {
+    requests.push_back(std::move(requests_[index]));
     if (seq2seq.reads_embeddings()) {
       auto& request = requests.back();
-      const auto prompt = seq2seq.prompt(request.ids, embeddings_[i]);
+      const auto prompt = seq2seq.prompt(request.ids, embeddings_[index]);
       request.ids = prompt.ids;
       request.embeddings = prompt.embeddings;
     }
   }
-  TokenCount count;
   lm::GenerateOptions options{.batch = engine_.options().batch};
   if (engine_.has_tokenizer()) options.tokenizer = &engine_.tokenizer();
   options.stop = [&](const lm::Completion&) {
-    count.add();
+    results.tokens(1);
     return false;
   };
-  std::vector<Outputs> outputs(indices.size());
-  for (const auto& completion : seq2seq.here() ? lm::generate(seq2seq.model(), requests, options)
-                                               : lm::generate(engine_.model(), requests, options)) {
-    const auto request = static_cast<size_t>(completion.request);
-    outputs[request].push_back(output(completion, requests[request].top > 0));
+  std::vector<std::map<int64_t, Json>> finished(places.size());  // by index among a line's n
+  options.finished = [&](const lm::Completion& completion) {
+    const auto at = static_cast<size_t>(completion.request);
+    auto& own = finished[at];
+    own.emplace(completion.index, output(completion, requests[at].top > 0));
+    if (static_cast<int64_t>(own.size()) < requests[at].n) return;
+    Outputs outputs;
+    for (const auto& [index, one] : own) outputs.push_back(one);
+    results.done(places[at].place, std::move(outputs));
+  };
+  if (seq2seq.here()) {
+    lm::generate(seq2seq.model(), requests, options);
+  } else {
+    lm::generate(engine_.model(), requests, options);
   }
-  return outputs;
+}
+
+void Generate::run(const std::vector<size_t>& indices, Results& results) {
+  Places plain, beams, corrections;
+  for (size_t place = 0; place < indices.size(); ++place) {
+    const size_t index = indices[place];
+    auto& own = corrections_.has(index) ? corrections : beams_.has(index) ? beams : plain;
+    own.push_back({place, index});
+  }
+  if (!corrections.empty()) corrections_.run(corrections, results);
+  if (!beams.empty()) beams_.run(beams, results);
+  if (!plain.empty()) run_plain(plain, results);
 }
 
 }  // namespace

@@ -1,12 +1,10 @@
 #include "jsonl.hpp"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
@@ -15,8 +13,6 @@
 
 namespace preimage::tools {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr base::JsonLimits kLineLimits{.max_bytes = 64ull << 20};
 
@@ -27,11 +23,6 @@ std::string read_standard_input() {
     text.append(buffer, got);
   if (std::ferror(stdin)) throw base::errno_error("standard input", errno);
   return text;
-}
-
-fs::path folder_of(const std::string& out) {
-  const auto parent = fs::path(out).parent_path();
-  return parent.empty() ? fs::path(".") : parent;
 }
 
 // Arrays and objects by hand: the library's own printing of numbers is not always the shortest.
@@ -63,35 +54,35 @@ void append_json(const base::Json& value, std::string& out) {
 
 }  // namespace
 
-std::string line_text(const base::Json& value) {
-  std::string out;
-  append_json(value, out);
-  return out;
+std::string line_text(const base::Json& value, const std::vector<std::string>& first) {
+  if (!value.is_object()) {
+    std::string out;
+    append_json(value, out);
+    return out;
+  }
+  std::string out = "{";
+  const auto append = [&](const std::string& name, const base::Json& member) {
+    if (out.size() > 1) out += ',';
+    out += base::Json(name).dump() + ":";
+    append_json(member, out);
+  };
+  for (const auto& name : first) {
+    if (const auto member = value.find(name); member != value.end()) append(name, *member);
+  }
+  for (const auto& [name, member] : value.items()) {
+    if (std::find(first.begin(), first.end(), name) == first.end()) append(name, member);
+  }
+  return out + "}";
 }
 
 std::string read_input(const std::string& in) {
-  return in == "-" ? read_standard_input() : base::read_file(in);
+  if (in == "-") return read_standard_input();
+  base::require_named_file(in);
+  return base::read_file(in);
 }
 
 std::string input_name(const std::string& in) {
   return in == "-" ? "standard input" : in;
-}
-
-void require_writable(const std::string& out) {
-  if (out == "-") return;
-  if (fs::is_directory(out)) throw base::io_error(out + ": is a folder; --out expects a file");
-  const auto folder = folder_of(out);
-  if (!fs::is_directory(folder))
-    throw base::io_error(out + ": the folder " + folder.string() + " does not exist");
-  if (::access(folder.c_str(), W_OK | X_OK) != 0)
-    throw base::errno_error(out + ": the folder cannot be written", errno);
-}
-
-void write_output(const std::string& out, const std::string& text) {
-  if (out != "-") return base::write_file_atomically(out, text);
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw base::errno_error("standard output", errno);
-  }
 }
 
 std::vector<RawLine> split_lines(std::string_view text) {

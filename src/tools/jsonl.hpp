@@ -16,11 +16,6 @@ std::string read_input(const std::string& in);
 // "F.jsonl", or "standard input".
 std::string input_name(const std::string& in);
 
-// Throws ExitCode::io unless `out` ("-": standard output) can be written: before anything runs.
-void require_writable(const std::string& out);
-// Replaces the file whole, or writes to standard output. ExitCode::io.
-void write_output(const std::string& out, const std::string& text);
-
 struct RawLine {
   int64_t number;  // from 1
   std::string_view text;
@@ -33,8 +28,9 @@ std::vector<RawLine> split_lines(std::string_view text);
 // ExitCode::bad_data.
 base::Json parse_line(const RawLine& line, const std::string& name);
 
-// One line of text without its "\n", each number in the fewest digits that read back the same.
-std::string line_text(const base::Json& value);
+// One line of text without its "\n", each number in the fewest digits that read back the same. The
+// fields of `first` come first, in that order.
+std::string line_text(const base::Json& value, const std::vector<std::string>& first = {});
 
 // The double whose shortest text is that of the float; null when it is not finite.
 base::Json shortest_number(float value);

@@ -1,14 +1,19 @@
 #include "judge.hpp"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <map>
 #include <set>
 
 #include "jsonl.hpp"
+#include "line_output.hpp"
+#include "line_progress.hpp"
+#include "near_fields.hpp"
+#include "ordered_lines.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/json_text.hpp"
+#include "preimage/base/output.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/base/terminal.hpp"
 
 namespace preimage::tools {
 namespace {
@@ -20,12 +25,20 @@ struct Line {
   sandbox::Request request;
 };
 
-constexpr const char* kFields[] = {
-    // read
-    "program", "entry_point", "tests", "assert_tests", "check", "setup", "observe", "seed",
-    // written
-    "verdict", "detail", "cpu_s", "wall_s", "max_rss_mb", "runs", "first_verdict", "output",
-    "facts"};
+// Fields of a line, beside its id.
+const std::vector<std::string>& request_fields() {
+  static const std::vector<std::string> names = {
+      "program",           "entry_point", "tests",  "assert_tests", "check", "setup",
+      "setup_for_program", "observe",     "strict", "ordered",      "seed"};
+  return names;
+}
+// The fields of a record, in the order in which they stand in a line.
+const std::vector<std::string>& record_fields() {
+  static const std::vector<std::string> names = {"verdict",  "detail",     "cpu_s", "wall_s",
+                                                 "waited_s", "max_rss_mb", "runs",  "first_verdict",
+                                                 "level",    "output",     "facts"};
+  return names;
+}
 
 // Ids as they stand in the file: a string, or the text of an integer.
 std::set<std::string> excluded_ids(const std::string& file) {
@@ -38,10 +51,20 @@ std::set<std::string> excluded_ids(const std::string& file) {
 
 Line read_line(const RawLine& raw, const std::string& name) {
   Line line;
-  line.carried = parse_line(raw, name);
-  line.request = sandbox::parse_request(line.carried, base::str(name, ":", raw.number));
-  for (const char* field : kFields) line.carried.erase(field);
+  const auto tests = base::member_text(raw.text, "tests");
+  // Integers of any size may stand in tests: the program's judge reads them from their text.
+  const auto text = base::with_short_integers(raw.text, tests);
+  line.carried = parse_line({raw.number, text}, name);
+  line.request = sandbox::parse_request(line.carried, tests, base::str(name, ":", raw.number));
+  for (const auto* names : {&request_fields(), &record_fields()}) {
+    for (const auto& field : *names) line.carried.erase(field);
+  }
   return line;
+}
+
+std::vector<std::string> with_id(std::vector<std::string> fields) {
+  fields.push_back("id");
+  return fields;
 }
 
 class Lines {
@@ -56,18 +79,30 @@ class Lines {
     for (const auto& raw : split_lines(text)) {
       try {
         auto line = read_line(raw, name_);
+        require_known(line, raw.number);
         require_new(line, raw.number);
         if (!excluded_.contains(line.request.id)) lines.push_back(std::move(line));
       } catch (const base::Error& error) {
         if (!options_.skip_bad_lines || error.code() != base::ExitCode::bad_data) throw;
-        if (++skipped_ <= 10) std::fprintf(stderr, "preimage: skipped: %s\n", error.what());
+        if (++skipped_ <= 10)
+          std::fprintf(stderr, "preimage: skipped: %s\n", base::visible_text(error.what()).c_str());
       }
     }
+    for (const auto& warning : near_.warnings(name_))
+      std::fprintf(stderr, "preimage: warning: %s\n", warning.c_str());
     if (options_.skip_bad_lines) std::fprintf(stderr, "preimage: %d bad lines skipped\n", skipped_);
     return lines;
   }
 
  private:
+  // A field that is near a known one: an error, or to be warned about.
+  void require_known(const Line& line, int64_t number) {
+    const auto near = fields_.near(line.carried);
+    if (options_.strict && !near.empty())
+      throw base::data_error(base::str(name_, ":", number, ": ", complaint(near.front())));
+    for (const auto& field : near) near_.count(field, number);
+  }
+
   void require_new(const Line& line, int64_t number) {
     const auto [first, fresh] = seen_.emplace(line.carried.at("id").dump(), number);
     if (!fresh) {
@@ -81,29 +116,65 @@ class Lines {
   std::string name_;
   std::set<std::string> excluded_;
   std::map<std::string, int64_t> seen_;
+  KnownFields fields_{with_id(request_fields()), record_fields()};
+  NearFields near_;
   int skipped_ = 0;
 };
 
-void show_progress(size_t done, size_t total) {
-  static const bool terminal = ::isatty(STDERR_FILENO) != 0;
-  if (terminal && (done % 32 == 0 || done == total))
-    std::fprintf(stderr, "\rjudged %zu of %zu%s", done, total, done == total ? "\n" : "");
+std::string record_text(const JudgeOptions& options, Json carried, const sandbox::Record& record) {
+  auto made = sandbox::to_json(record);
+  made["level"] = options.pool.level == sandbox::Level::full ? "full" : "user";
+  // Measured: no more digits than a float32 has.
+  for (const char* name : {"cpu_s", "wall_s", "waited_s", "max_rss_mb"}) {
+    auto& value = made[name];
+    if (value.is_number_float()) value = shortest_number(value.get<float>());
+  }
+  const auto& order = options.fields.empty() ? record_fields() : options.fields;
+  for (const auto& name : order) {
+    if (made.contains(name)) carried[name] = std::move(made[name]);
+  }
+  std::vector<std::string> first = {"id"};
+  first.insert(first.end(), order.begin(), order.end());
+  return line_text(carried, first) + "\n";
 }
 
-std::vector<sandbox::Record> judge(sandbox::Judge& judge, std::vector<Line>& lines) {
+// Judges lines and writes their records in order; returns the records in the order of the lines.
+std::vector<sandbox::Record> judge(const JudgeOptions& options, std::vector<Line>& lines,
+                                   OrderedLines& ordered) {
+  auto supervisor = sandbox::start_supervisor();
+  sandbox::Pool pool(supervisor, options.pool);
+  if (options.pool.level != sandbox::Level::full)
+    std::fprintf(stderr, "preimage: judged at --level user: one uid for all programs\n");
+  LineProgress progress("judge", lines.size(), true);
   std::vector<sandbox::Record> records(lines.size());
   // A few thousand under way keep every worker busy; the rest waits here, not in the sandbox.
   constexpr size_t kUnderWay = 2048;
   size_t sent = 0, done = 0;
   while (done < lines.size()) {
     while (sent < lines.size() && sent - done < kUnderWay)
-      judge.submit(std::move(lines[sent++].request));
-    auto record = judge.next();
+      pool.submit(std::move(lines[sent++].request));
+    auto record = pool.next();
     base::check(record.has_value(), "a pending program ends");
-    records.at(record->ticket - 1) = std::move(*record);
-    show_progress(++done, lines.size());
+    const size_t place = record->ticket - 1;
+    records.at(place) = std::move(*record);
+    ordered.add(place, record_text(options, std::move(lines[place].carried), records[place]));
+    progress.line_done();
+    ++done;
   }
   return records;
+}
+
+// What an interrupted run left; takes the finished lines away from those to be judged.
+Resumed take_finished(const JudgeOptions& options, std::vector<Line>& lines) {
+  if (options.require_pass)
+    throw base::config_error("--require-pass looks at every record; leave --resume out");
+  std::vector<std::string> ids;
+  for (const auto& line : lines) ids.push_back(line.carried.at("id").dump());
+  auto resumed = resume_lines(options.out, ids, input_name(options.in));
+  std::erase_if(lines, [&](const Line& line) {
+    return resumed.finished.contains(line.carried.at("id").dump());
+  });
+  return resumed;
 }
 
 // Names what did not pass; the exit code.
@@ -112,8 +183,9 @@ int check_references(const std::vector<sandbox::Record>& records) {
   for (const auto& record : records) {
     if (record.verdict == sandbox::Verdict::pass) continue;
     ++failed;
-    std::fprintf(stderr, "preimage: %s: %s: %s\n", record.id.c_str(),
-                 std::string(sandbox::name(record.verdict)).c_str(), record.detail.c_str());
+    std::fprintf(stderr, "preimage: %s: %s: %s\n", base::visible_text(record.id).c_str(),
+                 std::string(sandbox::name(record.verdict)).c_str(),
+                 base::visible_text(record.detail).c_str());
   }
   if (failed == 0) return 0;
   std::fprintf(stderr,
@@ -126,28 +198,21 @@ int check_references(const std::vector<sandbox::Record>& records) {
 }  // namespace
 
 int run_judge(const JudgeOptions& options) {
-  require_writable(options.out);
+  require_fields(options.fields, record_fields());
+  base::require_writable(options.out);
+  base::refuse_same_file(options.out, {options.in, options.exclude});
   const auto text = read_input(options.in);
   auto lines = Lines(options).read(text);
+  std::vector<std::string> ids;
+  for (const auto& line : lines) ids.push_back(line.carried.at("id").dump());
+  const auto resumed = options.resume ? take_finished(options, lines) : Resumed{};
+  if (!options.resume) forget_parts(options.out);
+  LineOutput output({.out = options.out, .into_part = !resumed.follows, .append = options.resume});
+  OrderedLines ordered(lines.size(), [&](const std::string& made) { output.write(made); });
   std::vector<sandbox::Record> records;
-  if (!lines.empty()) {
-    auto supervisor = sandbox::start_supervisor();
-    sandbox::Pool pool(supervisor, options.pool);
-    if (options.pool.level != sandbox::Level::full) {
-      std::fprintf(stderr, "preimage: judged at --level user: one uid for all programs\n");
-    }
-    records = judge(pool, lines);
-  }
-  std::string out;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    auto line = std::move(lines[i].carried);
-    const auto id = line["id"];
-    line.update(sandbox::to_json(records[i]));
-    line["id"] = id;
-    line["level"] = options.pool.level == sandbox::Level::full ? "full" : "user";
-    out += line_text(line) + "\n";
-  }
-  write_output(options.out, out);
+  if (!lines.empty()) records = judge(options, lines, ordered);
+  output.close();
+  if (!resumed.follows) order_lines(options.out, ids);
   return options.require_pass ? check_references(records) : 0;
 }
 

@@ -16,19 +16,39 @@ namespace preimage::tools {
 struct LineOptions {
   std::string in = "-", out = "-";  // "-": standard input, standard output
   bool skip_bad_lines = false;
-  std::string device = "auto";  // auto | cpu | cuda
-  int threads = 0;              // of each rank; 0: the cores of the host divided among its ranks
-  bool fast = false;            // nn::FreeOrder; every line of the output says so
+  bool strict = false;  // a field that is near a known one is an error of its line, not a warning
+  bool resume = false;  // go on behind what the file `out` holds
+  std::vector<std::string> fields;  // of the tool's output, in this order; empty: all
+  std::string device = "auto";      // auto | cpu | cuda
+  int threads = 0;    // of each rank; 0: the cores of the host divided among its ranks
+  bool fast = false;  // nn::FreeOrder; every line of the output says so
 };
 
 // What a line becomes: one object or several, without the id.
 using Outputs = std::vector<base::Json>;
 
+// Takes results as they come.
+class Results {
+ public:
+  virtual ~Results() = default;
+  // Of the line at `place` among those asked for; each place once, in any order.
+  virtual void done(size_t place, Outputs outputs) = 0;
+  // For the progress line: so many tokens were made since.
+  virtual void tokens(int64_t) {}
+};
+
+// Lines of a kind of their own among those that run() gets.
+struct PlacedLine {
+  size_t place, index;
+};
+using Places = std::vector<PlacedLine>;
+
 class LineTool {
  public:
   virtual ~LineTool() = default;
+  virtual std::string name() const = 0;  // "generate"
   // Names of the fields it reads, which are not carried through, and of those it writes, which are
-  // reserved.
+  // reserved; the latter in the order in which they stand in a line.
   virtual std::vector<std::string> input_fields() const = 0;
   virtual std::vector<std::string> output_fields() const = 0;
   // What reading a line needs (sizes, tokenizer), no weights. `lines` are to come.
@@ -37,13 +57,17 @@ class LineTool {
   // it was written: chat templates need the order of its keys. ExitCode::bad_data for what
   // --on-bad-line may skip.
   virtual void read(size_t index, const base::JsonNode& line, std::string_view text) = 0;
+  // What the user should know of the checkpoint and the lines, one line each: after reading.
+  virtual std::vector<std::string> warnings() const { return {}; }
   virtual void load(c10::Device device) = 0;
-  // The results of the lines `indices`, in that order.
-  virtual std::vector<Outputs> run(const std::vector<size_t>& indices) = 0;
+  // What the user is told of the model, after load(): a line each.
+  virtual std::vector<std::string> notes() const { return {}; }
+  // Gives the results of the lines `indices` as soon as they are there.
+  virtual void run(const std::vector<size_t>& indices, Results& results) = 0;
 };
 
-// Runs the tool on all ranks; the output is in the order of the input. Returns the exit code.
-// Collective.
+// Runs the tool on all ranks; the output is in the order of the input, and a line stands in it as
+// soon as it and those before it are done (line_output.hpp). Returns the exit code. Collective.
 int run_line_tool(const cluster::Session& session, const LineOptions& options, LineTool& tool);
 
 }  // namespace preimage::tools

@@ -12,8 +12,12 @@ using base::Json;
 
 class ScoreTool : public LineTool {
  public:
-  ScoreTool(const EngineOptions& options, int64_t top) : engine_(options), top_(top) {}
+  ScoreTool(const EngineOptions& options, int64_t top)
+      : engine_(options, lm::Use::score), top_(top) {}
 
+  std::vector<std::string> notes() const override { return engine_.notes(); }
+
+  std::string name() const override { return "score"; }
   std::vector<std::string> input_fields() const override {
     std::vector<std::string> names = {"prompt", "prompt_ids", "continuation", "continuation_ids",
                                       "soft_prompt"};
@@ -25,6 +29,7 @@ class ScoreTool : public LineTool {
     engine_.prepare();
     requests_.resize(lines);
   }
+  std::vector<std::string> warnings() const override { return engine_.warnings(); }
   void load(c10::Device device) override { engine_.load(device); }
 
   void read(size_t index, const base::JsonNode& line, std::string_view raw) override {
@@ -49,8 +54,8 @@ class ScoreTool : public LineTool {
     requests_[index] = std::move(request);
   }
 
-  std::vector<Outputs> run(const std::vector<size_t>& indices) override {
-    std::vector<Outputs> outputs;
+  void run(const std::vector<size_t>& indices, Results& results) override {
+    size_t place = 0;
     const auto batch = static_cast<size_t>(engine_.options().batch);
     for (size_t first = 0; first < indices.size(); first += batch) {
       std::vector<lm::ScoreRequest> requests;
@@ -60,9 +65,8 @@ class ScoreTool : public LineTool {
       const auto& seq2seq = engine_.seq2seq();
       for (const auto& score : seq2seq.here() ? lm::score(seq2seq.model(), requests, options)
                                               : lm::score(engine_.model(), requests, options))
-        outputs.push_back({output(score)});
+        results.done(place++, {output(score)});
     }
-    return outputs;
   }
 
  private:

@@ -27,6 +27,7 @@ bool Seq2Seq::prepare(const std::filesystem::path& folder) {
   tokens_.vocab_size = t5.vocab_size;
   tokens_.eos_ids = t5.eos_ids;
   tokens_.pad_id = t5.pad_id;
+  tokens_.notes = t5.notes;
   // Relative positions have no end; the limit only keeps sums of lengths from overflowing.
   tokens_.max_position_embeddings = std::numeric_limits<int32_t>::max();
   return true;

@@ -12,8 +12,15 @@ class Tokenize : public LineTool {
  public:
   explicit Tokenize(const TokenizeOptions& options) : options_(options) {}
 
-  std::vector<std::string> input_fields() const override { return Conversations::fields(); }
-  std::vector<std::string> output_fields() const override { return {"text", "ids"}; }
+  std::string name() const override { return "tokenize"; }
+  std::vector<std::string> input_fields() const override {
+    auto names = Conversations::fields();
+    names.insert(names.end(), {"text", "ids"});
+    return names;
+  }
+  std::vector<std::string> output_fields() const override {
+    return {"text", "ids", "assistant_masks"};
+  }
 
   void prepare(size_t lines) override {
     if (!std::filesystem::is_directory(options_.model)) {
@@ -42,20 +49,31 @@ class Tokenize : public LineTool {
     }
   }
 
+  std::vector<std::string> warnings() const override {
+    auto out = tokenizer_->warnings();
+    const auto more = conversations_.warnings();
+    out.insert(out.end(), more.begin(), more.end());
+    return out;
+  }
+
   void load(c10::Device) override {}
 
-  std::vector<Outputs> run(const std::vector<size_t>& indices) override {
-    std::vector<Outputs> out;
-    for (const size_t i : indices) out.push_back({std::move(outputs_[i])});
-    return out;
+  void run(const std::vector<size_t>& indices, Results& results) override {
+    for (size_t i = 0; i < indices.size(); ++i) results.done(i, {std::move(outputs_[indices[i]])});
   }
 
  private:
   // The template writes the special tokens, so none are added.
   base::Json conversation(const base::JsonNode& line, std::string_view raw) {
-    auto text = conversations_.text(options_.model, line, raw, false);
-    auto ids = tokenizer_->encode(text);
-    return {{"text", std::move(text)}, {"ids", std::move(ids)}};
+    auto chat = conversations_.rendered(options_.model, line, raw, false);
+    if (!chat.wants_mask) {
+      auto ids = tokenizer_->encode(chat.text);
+      return {{"text", std::move(chat.text)}, {"ids", std::move(ids)}};
+    }
+    const auto encoding = tokenizer_->encode_with_offsets(chat.text);
+    return {{"text", std::move(chat.text)},
+            {"ids", encoding.ids},
+            {"assistant_masks", assistant_mask(encoding, chat.generated)}};
   }
 
   TokenizeOptions options_;

@@ -6,6 +6,12 @@
 
 #include "app/program.hpp"
 
+#ifdef PREIMAGE_CUDA
+#define PREIMAGE_WITH_CUDA true
+#else
+#define PREIMAGE_WITH_CUDA false
+#endif
+
 namespace preimage::app::tests {
 namespace {
 
@@ -15,18 +21,14 @@ class Commands : public ProgramTest {
  protected:
   const std::string model = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/qwen2_text";
   Json finetune() const {
-    return {{"method", "finetune"},
-            {"finetune",
-             {{"model", model},
-              {"text", put("text", "{\"text\":\"a b c\"}\n")},
-              {"validation", put("valid", "{\"text\":\"a b\"}\n")},
-              {"train",
-               {{"steps", 2},
-                {"schedule", {{"steps", 2}}},
-                {"shard_tokens", 8},
-                {"micro_shards", 2},
-                {"context", 16}}}}},
-            {"run", {{"device", "cpu"}, {"threads", 1}}}};
+    return {
+        {"method", "finetune"},
+        {"finetune",
+         {{"model", model},
+          {"text", put("text", "{\"text\":\"a b c\"}\n")},
+          {"validation", put("valid", "{\"text\":\"a b\"}\n")},
+          {"train", {{"steps", 2}, {"shard_tokens", 8}, {"micro_shards", 2}, {"context", 16}}}}},
+        {"run", {{"device", "cpu"}, {"threads", 1}}}};
   }
 };
 
@@ -51,6 +53,9 @@ TEST_F(Commands, Help) {
   }
   EXPECT_THAT(preimage({"methods"}).out, HasSubstr("finetune  "));
   EXPECT_THAT(preimage({"help", "finetune"}).out, HasSubstr("finetune.train.steps = 1000"));
+  EXPECT_EQ(preimage({"help"}).out, all.out);
+  for (const char* code : {"  65  ", "  69  ", "  70  ", "  74  ", "  75  ", "  78  "})
+    EXPECT_THAT(all.out, HasSubstr(code));
 }
 
 TEST_F(Commands, SchemaOfAWholeJob) {
@@ -79,10 +84,10 @@ TEST_F(Commands, Validate) {
   EXPECT_THAT(bad.err, HasSubstr("preimage: --set finetune.train.stepps=3"));
   EXPECT_THAT(bad.err, HasSubstr("\npreimage: --set run.seed=-1"));
   EXPECT_THAT(bad.err, HasSubstr("\npreimage: --set run.device=tpu"));
-  expect_refused({"validate", path("none.json")}, 65, "none.json: no such file");
+  expect_refused({"validate", path("none.json")}, 78, "none.json: no such file");
   expect_refused({"validate", put("half.json", "{\"method\":")}, 78, "half.json:1:");
   const auto missing = preimage({"validate", job, "--set", "finetune.text=nowhere.jsonl"});
-  EXPECT_TRUE(missing.code == 65 || missing.code == 78);
+  EXPECT_EQ(missing.code, 78);
   EXPECT_THAT(missing.err, HasSubstr("preimage: nowhere.jsonl: no such file"));
 }
 
@@ -91,13 +96,16 @@ TEST_F(Commands, SubmitWritesABatchScript) {
   const auto plain = put("plain.json", job.dump());
   job["sweep"] = {{"run.seed", {0, 1, 2}}};
   const auto swept = put("it's.json", job.dump());
-  const auto script = preimage({"submit", plain, "--slurm", "-n", "4", "--gpus", "1", "--time",
-                                "1:00:00", "--out", path("out"), "--set", "run.seed=3"});
+  std::vector<std::string> words = {"submit",  plain,   "--slurm",   "-n",    "4",         "--time",
+                                    "1:00:00", "--out", path("out"), "--set", "run.seed=3"};
+  if (PREIMAGE_WITH_CUDA) words.insert(words.end(), {"--gpus", "1"});
+  const auto script = preimage(words);
   EXPECT_EQ(script.code, 0) << script.err;
   for (const char* text :
-       {"#!/bin/bash\n", "#SBATCH --ntasks=4\n", "#SBATCH --gpus-per-task=1\n",
-        "#SBATCH --signal=B:USR2@240\n", "#SBATCH --requeue\n", "trap 'kill -USR2 \"$child\"'",
-        "scontrol requeue", "--set 'run.seed=3'", "--resume"}) {
+       {"#!/bin/bash\n", "#SBATCH --ntasks=4\n",
+        PREIMAGE_WITH_CUDA ? "#SBATCH --gpus-per-task=1\n" : "", "#SBATCH --signal=B:USR2@240\n",
+        "#SBATCH --requeue\n", "trap 'kill -USR2 \"$child\"'", "scontrol requeue",
+        "--set 'run.seed=3'", "--resume"}) {
     EXPECT_THAT(script.out, HasSubstr(text));
   }
   const auto array =
@@ -114,7 +122,7 @@ TEST_F(Commands, SubmitWritesABatchScript) {
 // again.
 TEST_F(Commands, TheBatchScriptRequeuesAStoppedRun) {
   auto job = finetune();
-  job["finetune"]["train"]["steps"] = job["finetune"]["train"]["schedule"]["steps"] = 1000000;
+  job["finetune"]["train"]["steps"] = 1000000;
   const auto script = path("job.sbatch");
   ASSERT_EQ(preimage({"submit", put("job.json", job.dump()), "--slurm", "--out", path("out"),
                       "--script", script})
@@ -140,6 +148,74 @@ TEST_F(Commands, TheBatchScriptRequeuesAStoppedRun) {
   EXPECT_EQ(end.exit_code, 75) << text_of("log");
   ASSERT_TRUE(fs::exists(path("requeued"))) << text_of("log");
   EXPECT_EQ(text_of("requeued"), "requeue 77\n");
+  EXPECT_THAT(text_of("log"), HasSubstr("job 77 is requeued, 1 of 50: stopped (signal)"));
+
+  // The limit: what was restarted often enough stays where it is.
+  fs::remove(path("requeued"));
+  const auto ended = preimage({"submit", path("job.json"), "--slurm", "--out", path("out"),
+                               "--script", script, "--requeues", "3"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const auto last = base::run_and_read({"bash", "-c",
+                                        "export PATH=" + path("bin") +
+                                            ":$PATH SLURM_JOB_ID=77 SLURM_RESTART_COUNT=3 "
+                                            "SLURM_JOB_END_TIME=1000; . " +
+                                            std::string(PREIMAGE_SOURCE_DIR) +
+                                            "/scripts/env.sh; bash " + script + " 2>&1"});
+  EXPECT_EQ(last.end.exit_code, 75) << last.text;
+  EXPECT_THAT(last.text, HasSubstr("job 77 is not requeued: 3 requeues are spent"));
+  EXPECT_THAT(last.text, HasSubstr("stopped (walltime)"));
+  EXPECT_FALSE(fs::exists(path("requeued")));
+}
+
+TEST_F(Commands, SubmitRefusesWhatSlurmWould) {
+  const auto job = put("job.json", finetune().dump());
+  for (const char* time : {"4h", "04:00:00 ", "1:2:3:4", "", "1-", "10:99", "tomorrow"})
+    expect_refused({"submit", job, "--slurm", "--time", time}, 78, "not a time of Slurm");
+  for (const char* time : {"90", "90:30", "4:00:00", "2-12", "2-12:30", "1-00:00:00", "UNLIMITED"})
+    EXPECT_EQ(preimage({"submit", job, "--slurm", "--time", time, "--out", path("out")}).code, 0)
+        << time;
+  if (!PREIMAGE_WITH_CUDA) {
+    expect_refused({"submit", job, "--slurm", "--gpus", "1"}, 78, "is built without CUDA");
+    expect_refused({"submit", job, "--slurm", "--set", "run.device=cuda"}, 78,
+                   "run.device is cuda");
+  }
+  // The folder of the log is there also when the script is only printed.
+  EXPECT_EQ(preimage({"submit", job, "--slurm", "--out", path("deep/er/out")}).code, 0);
+  EXPECT_TRUE(fs::is_directory(path("deep/er")));
+  expect_refused({"submit", job, "--slurm", "--script", job}, 78, "is the same file as the input");
+}
+
+TEST_F(Commands, MoreRanksThanCoresOrUnitsAreAnError) {
+  const auto job = put("job.json", finetune().dump());
+  for (const char* command : {"validate", "launch"}) {
+    expect_refused({command, job, "-n", "3000"}, 78, "-n 3000: more ranks than the ");
+    expect_refused({command, job, "-n", "3000", "--oversubscribe"}, 78,
+                   "-n 3000: more ranks than the 2 units");
+  }
+  EXPECT_EQ(preimage({"validate", job, "-n", "2", "--oversubscribe"}).code, 0);
+}
+
+TEST_F(Commands, OutputsThatAreNoPlainFiles) {
+  const auto in = put_lines("in.jsonl", {{{"text", "a b"}}});
+  const auto to = [&](const std::string& out) {
+    return preimage({"tokenize", "--model", model, "--in", in, "--out", out});
+  };
+  const auto plain = to("-").out;
+  EXPECT_THAT(plain, HasSubstr("\"ids\""));
+  EXPECT_EQ(to("/dev/null").code, 0);
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  EXPECT_EQ(to("/dev/stdout").out, plain);
+  put("target", "old");
+  fs::create_symlink("target", path("link"));
+  EXPECT_EQ(to(path("link")).code, 0);
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(text_of("target"), plain);
+  fs::create_symlink(in, path("input"));
+  for (const auto& same : {in, path("input")})
+    expect_refused({"tokenize", "--model", model, "--in", in, "--out", same}, 78,
+                   "is the same file");
+  expect_refused({"judge", "--in", in, "--out", in}, 78, "is the same file");
+  EXPECT_THAT(text_of("in.jsonl"), HasSubstr("a b"));
 }
 
 }  // namespace

@@ -86,12 +86,7 @@ TEST_F(Judge, OddProgramsGetAVerdict) {
         {"entry_point", "f"},
         {"tests", {{{"args", {1}}, {"expected_py", "open('x')"}}}}},
        "INFRA"},
-      {{{"id", 9},
-        {"program", kRight},
-        {"entry_point", "f(1, 2)"},
-        {"tests", {{{"args", {1}}, {"expected", 2}}}}},
-       "INFRA"},
-      {{{"id", 10}, {"program", "x = 1\n"}, {"assert_tests", {"assert True"}}}, "PASS"},
+      {{{"id", 9}, {"program", "x = 1\n"}, {"assert_tests", {"assert True"}}}, "PASS"},
   };
   std::vector<Json> lines;
   for (const auto& [request, verdict] : cases) lines.push_back(request);
@@ -131,6 +126,47 @@ TEST_F(Judge, BadLinesAreRefusedOrSkipped) {
   EXPECT_EQ(lines_of(ended.out).size(), 2u);
 }
 
+TEST_F(Judge, SlipsInALineAreNamedWithTheirField) {
+  const std::string named = "{\"program\": \"x\", \"entry_point\": \"f\", ";
+  const auto ended =
+      preimage(command({"--on-bad-line", "skip"}),
+               "{\"program\": \"x\", \"entry_point\": \"f(1)\", \"check\": \"c\"}\n"
+               "{\"program\": \"x\", \"observe\": {\"attributes\": \"a\"}}\n" +
+                   named + "\"tests\": [{\"args\": [], \"expected\": 1, \"tolerance\": 1}]}\n" +
+                   named + "\"tests\": [{\"args\": [2], \"expected\": 1e400}]}\n");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  for (const char* message :
+       {":1: entry_point: found the string \"f(1)\", expected the name of a function",
+        ":2: observe: unknown key \"attributes\"", ":3: tests[0]: unknown key \"tolerance\"",
+        ":4:74: tests[0].expected: found 1e400, which is beyond the largest number"})
+    EXPECT_THAT(ended.err, HasSubstr(message));
+}
+
+// A parser of JSON numbers would take them for doubles, and an object's keys in another order.
+TEST_F(Judge, IntegersAndKeysAreJudgedAsTheyStandInTheLine) {
+  const auto line = [](const std::string& program, const std::string& tests) {
+    return "{\"program\": " + Json(program).dump() +
+           ", \"entry_point\": \"f\", \"tests\": " + tests + "}\n";
+  };
+  const std::string digits(5000, '7');
+  const auto ended = preimage(
+      command(),
+      line("def f(x): return 2**65", R"([{"args": [1], "expected": 36893488147419103233}])") +
+          line("def f(x): return 2**65 + 1",
+               R"([{"args": [1], "expected": 36893488147419103233}])") +
+          line("def f(x): return -x",
+               "[{\"args\": [-" + digits + "], \"expected\": " + digits + "}]") +
+          line("def f(x): return x + 1",
+               "[{\"args\": [" + digits + "], \"expected\": " + digits + "}]") +
+          line(
+              "def f(d, **k): return [*d, *k]",
+              R"([{"args": [{"b": 1, "a": 2}], "kwargs": {"z": 1, "y": 2}, "expected": ["b", "a", "z", "y"]}])"));
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  std::vector<std::string> verdicts;
+  for (const auto& record : lines_of(ended.out)) verdicts.push_back(record["verdict"]);
+  EXPECT_THAT(verdicts, testing::ElementsAre("WRONG", "PASS", "PASS", "WRONG", "PASS"));
+}
+
 TEST_F(Judge, ReferencesThatMustPass) {
   const auto in =
       put_lines("in.jsonl", {line("good", kRight), line("bad", "def f(x): return 3\n")});
@@ -147,7 +183,7 @@ TEST_F(Judge, ReferencesThatMustPass) {
 TEST_F(Judge, WhatIsMissing) {
   const auto input = line("a", kRight).dump() + "\n";
   expect_refused(command({"--python", "no-such-python"}), 69, "no-such-python", input);
-  expect_refused(command({"--in", path("nowhere")}), 65, "nowhere");
+  expect_refused(command({"--in", path("nowhere")}), 78, "nowhere");
   expect_refused(command({"--out", path("no/folder")}), 74, "no/folder", input);
   const auto nothing = preimage(command(), "");
   EXPECT_EQ(nothing.code, 0) << nothing.err;

@@ -252,7 +252,7 @@ TEST_F(Tools, BadLinesAreSkippedAndCounted) {
 TEST_F(Tools, WrongFoldersAndFiles) {
   const std::string line = "{\"prompt\":\"a\"}";
   expect_refused({"generate", "--model", "nowhere"}, 78, "nowhere: no such folder", line);
-  expect_refused(command("generate", {"--in", path("none")}), 65, "none: no such file");
+  expect_refused(command("generate", {"--in", path("none")}), 78, "none: no such file");
   expect_refused(command("generate", {"--out", path("no/such/folder")}), 74, "does not exist",
                  line);
   const std::string other = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/qwen2_tied";

@@ -86,7 +86,8 @@ class Kinds(unittest.TestCase):
 class Files(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.rows = [json.loads(line) for line in (DATA / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
+        cls.rows = [json.loads(line) for name in ("problems", "final")
+                    for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
         cls.kinds = json.loads((DATA / "kinds.json").read_text(encoding="utf-8"))
 
     def test_they_are_what_the_script_writes(self):
@@ -96,7 +97,7 @@ class Files(unittest.TestCase):
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
-            for name in ("problems.jsonl", "kinds.json"):
+            for name in ("problems.jsonl", "final.jsonl", "kinds.json"):
                 self.assertEqual((Path(folder) / name).read_bytes(), (DATA / name).read_bytes(), name)
 
     def test_references_pass_and_a_wrong_one_fails(self):
@@ -110,6 +111,8 @@ class Files(unittest.TestCase):
     def test_training_text_has_no_text_of_a_problem(self):
         coder, reserved = self.kinds["coder"], frozenset(made.normalised(row["text"]) for row in self.rows)
         self.assertFalse(set(coder) & {row["kind"] for row in self.rows})
+        final, others = set(self.kinds["final"]), (set(kinds) for role, kinds in self.kinds.items() if role != "final")
+        self.assertFalse(final & set().union(*others))
         lines = [json.loads(line) for line in made.corpus_part((coder, 300, 7, reserved))]
         for line in lines:
             text, tests, rest = line["prompt"].split("\n\n")

@@ -1,8 +1,12 @@
 // Runs a line tool in this process, as run_line_tool does on one rank.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <numeric>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "jsonl.hpp"
@@ -11,22 +15,41 @@
 
 namespace preimage::tools {
 
-// Outputs of all lines, one behind the other.
-inline std::vector<base::Json> run(LineTool& tool, const std::vector<base::Json>& lines) {
+// Keeps what comes, each line once.
+struct Collected : Results {
+  explicit Collected(size_t lines) : outputs(lines) {}
+  void done(size_t place, Outputs made) override {
+    EXPECT_FALSE(outputs.at(place).has_value()) << "line " << place << " twice";
+    outputs.at(place) = std::move(made);
+  }
+  std::vector<std::optional<Outputs>> outputs;
+};
+
+// Outputs of all lines of a file, one behind the other.
+inline std::vector<base::Json> run_text(LineTool& tool, std::string_view text) {
+  const auto lines = split_lines(text);
   tool.prepare(lines.size());
   for (size_t i = 0; i < lines.size(); ++i) {
-    const std::string text = lines[i].dump();
-    const auto line = parse_line({static_cast<int64_t>(i) + 1, text}, "F");
-    tool.read(i, base::JsonNode(line, "F:" + std::to_string(i + 1)), text);
+    const auto line = parse_line(lines[i], "F");
+    tool.read(i, base::JsonNode(line, "F:" + std::to_string(i + 1)), lines[i].text);
   }
   tool.load(c10::kCPU);
   std::vector<size_t> all(lines.size());
   std::iota(all.begin(), all.end(), 0);
+  Collected results(lines.size());
+  tool.run(all, results);
   std::vector<base::Json> out;
-  for (auto& outputs : tool.run(all)) {
-    for (auto& one : outputs) out.push_back(std::move(one));
+  for (auto& outputs : results.outputs) {
+    EXPECT_TRUE(outputs.has_value()) << "a line without a result";
+    for (auto& one : outputs.value_or(Outputs())) out.push_back(std::move(one));
   }
   return out;
+}
+
+inline std::vector<base::Json> run(LineTool& tool, const std::vector<base::Json>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += line.dump() + "\n";
+  return run_text(tool, text);
 }
 
 }  // namespace preimage::tools
