@@ -9,10 +9,14 @@ Needs h5py and pandas. Exit code 1 when something is wrong.
 """
 import json
 import sys
+from pathlib import Path
 
-import h5py
-import numpy as np
-import pandas as pd
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "analysis"))
+
+import libraries  # noqa: E402, F401  (first: says which Python has them)
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 
 ESCAPES = ("\\\\", "\\u", "\\x")
 

@@ -5,9 +5,13 @@ usage: compare_results.py A.h5 B.h5      exit code 0: equal, 1: they differ (eac
 """
 import json
 import sys
+from pathlib import Path
 
-import h5py
-import numpy as np
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "analysis"))
+
+import libraries  # noqa: E402, F401  (first: says which Python has them)
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
 
 # Where and when a run took place is no result.
 NOT_RESULTS = ("provenance",)
@@ -34,16 +38,6 @@ def column_differs(a, b):
     return not np.array_equal(bits(np.ascontiguousarray(a)), bits(np.ascontiguousarray(b)))
 
 
-def scalars_without_time(column):
-    """The scalars of a unit are JSON text, its backslashes escaped as in all text; its measured keys go."""
-    out = []
-    for text in column:
-        value = json.loads(text.decode().replace("\\\\", "\\"))
-        value.pop("seconds", None)
-        out.append(json.dumps(value, sort_keys=True))
-    return np.array(out, dtype=object)
-
-
 def differences(a, b):
     names = [set(), set()]
     for file, found in zip((a, b), names):
@@ -67,8 +61,6 @@ def differences(a, b):
             if column in skip:
                 continue
             one, two = left[column], right[column]
-            if name == "units" and column == "scalars":
-                one, two = scalars_without_time(one), scalars_without_time(two)
             if column_differs(one, two):
                 yield f"{name}: column {column} differs"
 

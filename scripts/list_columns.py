@@ -9,8 +9,12 @@ that repeats the columns of an earlier one says so. Needs h5py.
 
 import json
 import sys
+from pathlib import Path
 
-import h5py
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "analysis"))
+
+import libraries  # noqa: E402, F401  (first: says which Python has them)
+import h5py  # noqa: E402
 
 TYPES = {"i": "int", "u": "uint", "f": "float", "b": "bool"}
 

@@ -8,7 +8,8 @@ A problem is a description in one line, a reference program, three assertions th
 that it may not (challenge_test_list). Problems come in kinds, the combinations of function_kinds.py. Each kind has one
 role: "coder" kinds are what the model is trained on, those of "train", "validation" and "test" it never sees; their
 problems are in problems.jsonl under task ids of these splits of MBPP (601-974, 511-600, 11-510), with the kind as an
-additional key. Every part of a kind held out occurs in several coder kinds: what is new is the combination.
+additional key. Every part of a kind held out occurs in several coder kinds: what is new is the combination. Kinds of
+"final" are like those of "test", in a file of their own, final.jsonl: nothing may be chosen by a look at them.
 
 Every program is run on the tests, and every problem of problems.jsonl is run in all styles; a program in which one part
 is replaced by another fails them, unless no argument tells the two apart. The same seed gives the same bytes.
@@ -51,6 +52,7 @@ HELD_OUT = (
     ("train", 134, 1, 841),
     ("validation", 30, 1, 571),
     ("test", 180, 1, 131),
+    ("final", 200, 1, 311),
 )
 CODER_KINDS = 150
 SEEN_AT_LEAST = 2  # coder kinds in which each part of a kind held out occurs
@@ -233,8 +235,11 @@ def main():
     coder, held_out = choose_kinds(options.coder_kinds)
     rows = make_problems(held_out)
     options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / "problems.jsonl", "w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    first_final = next(first for role, _, _, first in HELD_OUT if role == "final")
+    final = [row for row in rows if first_final <= row["task_id"] < first_final + 200]
+    for name, part in (("problems", [row for row in rows if row not in final]), ("final", final)):
+        with open(options.out / f"{name}.jsonl", "w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in part)
     keys = {"coder": [kind.key for kind in coder]}
     for (role, _, _, _), kinds in zip(HELD_OUT, held_out):
         keys.setdefault(role, []).extend(kind.key for kind in kinds)

@@ -33,11 +33,12 @@ FOREIGN = [  # pattern of the header, what it is called, rooms that may include 
     (r"seccomp\.h$|(linux|sys)/(seccomp|filter)\.h$|linux/sched\.h$", "seccomp", {"sandbox"}),
     (r"sched\.h$", "sched.h", {"sandbox", "cluster"}),  # cluster: affinity of threads
     (r"spdlog/", "spdlog", {"base"}),
+    (r"openssl/", "openssl", {"base"}),
     (r"(ATen|c10|torch)/", "torch", TORCH),
 ]
 CALLS = [  # calls that belong to one room, headers apart
     (r"(?<![\w.:>])(::)?(unshare|clone|setns|pivot_root)\s*\(", "namespaces", {"sandbox"}),
-    (r"(?<![\w.:>])(::)?v?fork\s*\(\s*\)", "fork (use base/process)", {"sandbox"}),
+    (r"(?<![\w.:>])(::)?v?fork\s*\(\s*\)", "fork (use base/process)", {"sandbox", "base"}),
 ]
 MOST_FILES = 30  # of source, in a folder
 SUFFIXES = {".cpp", ".hpp", ".cu", ".cuh", ".inc", ".h"}
