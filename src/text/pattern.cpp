@@ -1,23 +1,14 @@
 #include "preimage/text/pattern.hpp"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "regex/pcre.hpp"
 
 namespace preimage::text {
 namespace {
 
 // Of one match; a module's path has some fifty bytes.
-constexpr uint32_t kMatchLimit = 1'000'000;
-constexpr uint32_t kHeapLimitKib = 16 * 1024;
-
-std::string pcre_message(int code) {
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof buffer);
-  return reinterpret_cast<const char*>(buffer);
-}
+constexpr PcreLimits kLimits{.match = 1'000'000, .heap_kib = 16 * 1024};
 
 struct MatchDataDeleter {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
@@ -26,17 +17,8 @@ using MatchData = std::unique_ptr<pcre2_match_data, MatchDataDeleter>;
 
 }  // namespace
 
-struct Pattern::Code {
-  pcre2_code* code = nullptr;
-  pcre2_match_context* context = nullptr;
-  std::string place;
-  Code() = default;
-  Code(const Code&) = delete;
-  Code& operator=(const Code&) = delete;
-  ~Code() {
-    pcre2_match_context_free(context);
-    pcre2_code_free(code);
-  }
+struct Pattern::Code : PcreCode {
+  using PcreCode::PcreCode;
   // Null where there is no match.
   MatchData match(std::string_view text, uint32_t options) const {
     MatchData data(pcre2_match_data_create_from_pattern(code, nullptr));
@@ -51,30 +33,8 @@ struct Pattern::Code {
   }
 };
 
-Pattern::Pattern(const std::string& expression, const std::string& place) {
-  auto code = std::make_unique<Code>();
-  code->place = place;
-  pcre2_compile_context* compile = pcre2_compile_context_create(nullptr);
-  base::check(compile != nullptr, "PCRE2 gives a compile context");
-  pcre2_set_newline(compile, PCRE2_NEWLINE_LF);
-  pcre2_set_max_pattern_length(compile, 1 << 16);
-  pcre2_set_parens_nest_limit(compile, 100);
-  int error = 0;
-  size_t offset = 0;
-  code->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, compile);
-  pcre2_compile_context_free(compile);
-  if (!code->code) {
-    throw base::data_error(base::str(place, ": the regular expression is refused at byte ", offset,
-                                     ": ", pcre_message(error)));
-  }
-  code->context = pcre2_match_context_create(nullptr);
-  base::check(code->context != nullptr, "PCRE2 gives a match context");
-  pcre2_set_match_limit(code->context, kMatchLimit);
-  pcre2_set_heap_limit(code->context, kHeapLimitKib);
-  code_ = std::move(code);
-}
+Pattern::Pattern(const std::string& expression, const std::string& place)
+    : code_(std::make_unique<const Code>(expression, place, kLimits)) {}
 
 Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern&&) noexcept = default;

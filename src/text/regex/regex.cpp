@@ -1,64 +1,25 @@
 #include "regex/regex.hpp"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "regex/pcre.hpp"
 
 namespace preimage::text {
 namespace {
 
 // Backtracking steps of one match: linear patterns need about one for each byte of a run.
-constexpr uint32_t kMatchLimit = 10'000'000;
-constexpr uint32_t kHeapLimitKib = 64 * 1024;
-
-std::string pcre_message(int code) {
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof buffer);
-  return reinterpret_cast<const char*>(buffer);
-}
+constexpr PcreLimits kLimits{.match = 10'000'000, .heap_kib = 64 * 1024};
 
 }  // namespace
 
-struct Regex::Code {
-  pcre2_code* code = nullptr;
-  pcre2_match_context* context = nullptr;
-  std::string place;
-  Code() = default;
-  Code(const Code&) = delete;
-  Code& operator=(const Code&) = delete;
-  ~Code() {
-    pcre2_match_context_free(context);
-    pcre2_code_free(code);
-  }
+struct Regex::Code : PcreCode {
+  using PcreCode::PcreCode;
 };
 
-Regex::Regex(const std::string& pattern, const std::string& place) {
-  auto code = std::make_unique<Code>();
-  code->place = place;
-  pcre2_compile_context* compile = pcre2_compile_context_create(nullptr);
-  base::check(compile != nullptr, "PCRE2 gives a compile context");
-  pcre2_set_newline(compile, PCRE2_NEWLINE_LF);
-  pcre2_set_max_pattern_length(compile, 1 << 16);
-  pcre2_set_parens_nest_limit(compile, 100);
-  int error = 0;
-  size_t offset = 0;
-  code->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, compile);
-  pcre2_compile_context_free(compile);
-  if (!code->code) {
-    throw base::data_error(base::str(place, ": the regular expression is refused at byte ", offset,
-                                     " of its translation: ", pcre_message(error)));
-  }
+Regex::Regex(const std::string& pattern, const std::string& place)
+    : code_(std::make_unique<const Code>(pattern, place, kLimits, " of its translation")) {
   // Without executable memory the interpreter does the same, more slowly.
-  pcre2_jit_compile(code->code, PCRE2_JIT_COMPLETE);
-  code->context = pcre2_match_context_create(nullptr);
-  base::check(code->context != nullptr, "PCRE2 gives a match context");
-  pcre2_set_match_limit(code->context, kMatchLimit);
-  pcre2_set_heap_limit(code->context, kHeapLimitKib);
-  code_ = std::move(code);
+  pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE);
 }
 
 Regex::~Regex() = default;
