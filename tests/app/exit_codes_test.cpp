@@ -10,16 +10,6 @@ using testing::HasSubstr;
 class ExitCodes : public ProgramTest {
  protected:
   const std::string model = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/qwen2_text";
-  Json finetune() const {
-    return {
-        {"method", "finetune"},
-        {"finetune",
-         {{"model", model},
-          {"text", put("text", "{\"text\":\"a b c\"}\n")},
-          {"validation", put("valid", "{\"text\":\"a b\"}\n")},
-          {"train", {{"steps", 2}, {"shard_tokens", 8}, {"micro_shards", 2}, {"context", 16}}}}},
-        {"run", {{"device", "cpu"}, {"threads", 1}}}};
-  }
 };
 
 TEST_F(ExitCodes, OfMistakesThatManyCommandsKnow) {

@@ -50,6 +50,18 @@ class ProgramTest : public testing::Test {
   }
   std::string text_of(const std::string& name) const { return base::read_file(path(name)); }
 
+  // A finetune job on a tiny model; nothing of it is computed unless it is run.
+  Json finetune() const {
+    return {
+        {"method", "finetune"},
+        {"finetune",
+         {{"model", std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/qwen2_text"},
+          {"text", put("text", "{\"text\":\"a b c\"}\n")},
+          {"validation", put("valid", "{\"text\":\"a b\"}\n")},
+          {"train", {{"steps", 2}, {"shard_tokens", 8}, {"micro_shards", 2}, {"context", 16}}}}},
+        {"run", {{"device", "cpu"}, {"threads", 1}}}};
+  }
+
   Ended preimage(const std::vector<std::string>& arguments, const std::string& input = "",
                  int ranks = 1) const {
     std::vector<std::string> argv;

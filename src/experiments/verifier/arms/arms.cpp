@@ -54,18 +54,12 @@ lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers) {
   return out;
 }
 
-TensorMap stored_tensors(const std::filesystem::path& folder, const lm::ModelConfig& config,
-                       const lm::LoadOptions& load) {
-  const auto tensors = lm::load_tensors(folder, config, load);
-  return TensorMap(tensors.begin(), tensors.end());
-}
-
 GeneratorArm::GeneratorArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
                            const GeneratorArmOptions& options)
     : config_(lm::read_model_config(folder)),
       options_(options),
       trained_(top_tensors(config_, options.tuned_layers)),
-      stored_(stored_tensors(folder, config_, load)) {
+      stored_(lm::load_tensors(folder, config_, load)) {
   EnergyHead::append_tensors(config_.hidden_size, trained_);
 }
 

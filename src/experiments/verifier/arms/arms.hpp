@@ -35,9 +35,6 @@ class Arm {
 
 // The tensors of a checkpoint's top layers and, if there is one, of the final norm.
 lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers);
-// All tensors of a checkpoint, decoded.
-TensorMap stored_tensors(const std::filesystem::path& folder, const lm::ModelConfig& config,
-                       const lm::LoadOptions& load);
 
 class OuroborosArm : public Arm {
  public:

@@ -177,7 +177,7 @@ LikelihoodArm::LikelihoodArm(const std::filesystem::path& folder, const lm::Load
   trained_ = top_tensors(config_, options_.tuned_layers);
   trained_.emplace_back("energy.scale", std::vector<int64_t>{1});
   trained_.emplace_back("energy.offset", std::vector<int64_t>{1});
-  stored_ = stored_tensors(folder, config_, load);
+  stored_ = lm::load_tensors(folder, config_, load);
   frozen_ = lm::build_model(
       config_, [&](const std::string& name, at::IntArrayRef) { return stored_.at(name); });
 }
