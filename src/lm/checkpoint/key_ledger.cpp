@@ -30,8 +30,7 @@ const std::vector<std::string_view>& idle_config_keys() {
       "model_type", "name_or_path", "num_labels", "output_attentions", "output_hidden_states",
       "prefix", "problem_type", "pruned_heads", "return_dict", "task_specific_params",
       "tf_legacy_loss", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
-      "trust_remote_code", "use_bfloat16", "use_cache", "is_causal", "is_decoder",
-      "per_layer_config", "position_embedding_type", "use_bidirectional_attention", "use_mrope",
+      "trust_remote_code", "use_bfloat16", "use_cache",
       // generation
       "assistant_confidence_threshold", "assistant_lookbehind", "bad_words_ids",
       "begin_suppress_tokens", "bos_token_id", "decoder_start_token_id", "diversity_penalty",

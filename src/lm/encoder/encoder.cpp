@@ -14,30 +14,39 @@
 namespace preimage::lm {
 namespace {
 
+// What the file of an encoder holds, which may be that of a model with a head.
+struct FileContents {
+  TensorList expected;
+  std::string prefix;              // before the names where there is a head
+  std::vector<std::string> parts;  // with which names of the encoder begin
+};
+
+template <class Model, class Config>
+std::shared_ptr<const Encoder> load_as(const std::filesystem::path& folder,
+                                       const LoadOptions& options, Config config,
+                                       const FileContents& contents) {
+  const Checkpoint checkpoint(folder);
+  const EncoderNames names(checkpoint, contents.prefix);
+  for (auto& note : names.require(contents.expected, contents.parts))
+    config.notes.push_back(std::move(note));
+  require_memory(weight_bytes(contents.expected, options), options, folder);
+  const at::NoGradGuard no_grad;
+  return std::make_shared<Model>(config, names.source(options));
+}
+
 std::shared_ptr<const Encoder> load_bert(const std::filesystem::path& folder,
                                          const LoadOptions& options) {
-  auto config = read_bert_config(folder);
-  const Checkpoint checkpoint(folder);
-  const EncoderNames names(checkpoint, "bert.");
-  const auto expected = bert_tensors(config);
-  for (auto& note : names.require(expected, {"embeddings.", "encoder."}))
-    config.notes.push_back(std::move(note));
-  require_memory(weight_bytes(expected, options), options, folder);
-  const at::NoGradGuard no_grad;
-  return std::make_shared<Bert>(config, names.source(options));
+  const auto config = read_bert_config(folder);
+  return load_as<Bert>(folder, options, config,
+                       {bert_tensors(config), "bert.", {"embeddings.", "encoder."}});
 }
 
 std::shared_ptr<const Encoder> load_modernbert(const std::filesystem::path& folder,
                                                const LoadOptions& options) {
-  auto config = read_modernbert_config(folder);
-  const Checkpoint checkpoint(folder);
-  const EncoderNames names(checkpoint, "model.");
-  const auto expected = modernbert_tensors(config);
-  for (auto& note : names.require(expected, {"embeddings.", "layers.", "final_norm."}))
-    config.notes.push_back(std::move(note));
-  require_memory(weight_bytes(expected, options), options, folder);
-  const at::NoGradGuard no_grad;
-  return std::make_shared<ModernBert>(config, names.source(options));
+  const auto config = read_modernbert_config(folder);
+  return load_as<ModernBert>(
+      folder, options, config,
+      {modernbert_tensors(config), "model.", {"embeddings.", "layers.", "final_norm."}});
 }
 
 std::shared_ptr<const Encoder> load_t5_encoder(const std::filesystem::path& folder,

@@ -60,8 +60,9 @@ std::map<std::string, Json, std::less<>> all_defaults() {
   return all;
 }
 
-const std::vector<std::string_view> kDecoder = {"attention_dropout", "initializer_range",
-                                                "layer_types", "pretraining_tp", "sliding_window"};
+const std::vector<std::string_view> kDecoder = {
+    "attention_dropout",       "initializer_range", "is_decoder",     "layer_types",
+    "position_embedding_type", "pretraining_tp",    "sliding_window", "use_mrope"};
 const std::vector<std::string_view> kExperts = {"output_router_logits", "router_aux_loss_coef"};
 
 }  // namespace
@@ -78,27 +79,44 @@ std::vector<std::string_view> idle_family_keys(std::string_view model_type) {
   const auto add = [&](const std::vector<std::string_view>& more) {
     keys.insert(keys.end(), more.begin(), more.end());
   };
-  // Encoders without a rotary embedding, or with one of their own keys.
-  if (model_type == "bert" || model_type == "t5" || model_type == "modernbert")
-    add({"original_max_position_embeddings", "partial_rotary_factor", "rope_scaling",
-         "rope_theta"});
+  const bool encoder = model_type == "bert" || model_type == "t5" || model_type == "modernbert";
+  // No rotary embedding, or one with keys of its own.
+  if (encoder) add({"original_max_position_embeddings", "partial_rotary_factor", "rope_theta"});
+  if (encoder && model_type != "modernbert") add({"rope_scaling"});
   if (model_type == "bert") {
     add({"attention_probs_dropout_prob", "classifier_dropout", "directionality",
          "hidden_dropout_prob", "initializer_range", "output_past", "pooler_fc_size",
          "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
-         "pooler_type", "tie_word_embeddings"});
+         "pooler_type", "tie_word_embeddings", "use_mrope"});
   } else if (model_type == "modernbert") {
-    add({"attention_dropout", "causal_mask", "classifier_activation", "classifier_bias",
-         "classifier_dropout", "classifier_pooling", "cls_token_id", "decoder_bias",
-         "deterministic_flash_attn", "embedding_dropout", "initializer_cutoff_factor",
-         "initializer_range", "mlp_dropout", "reference_compile", "repad_logits_with_grad",
-         "sparse_pred_ignore_index", "sparse_prediction", "tie_word_embeddings"});
+    add({"attention_dropout",
+         "causal_mask",
+         "classifier_activation",
+         "classifier_bias",
+         "classifier_dropout",
+         "classifier_pooling",
+         "cls_token_id",
+         "decoder_bias",
+         "deterministic_flash_attn",
+         "embedding_dropout",
+         "initializer_cutoff_factor",
+         "initializer_range",
+         "mlp_dropout",
+         "reference_compile",
+         "repad_logits_with_grad",
+         "is_decoder",
+         "sparse_pred_ignore_index",
+         "sparse_prediction",
+         "tie_word_embeddings",
+         "use_mrope"});
   } else if (model_type == "t5") {
-    add({"classifier_dropout", "dropout_rate", "initializer_factor", "n_positions"});
+    add({"classifier_dropout", "dropout_rate", "initializer_factor", "is_causal", "n_positions",
+         "per_layer_config", "position_embedding_type", "use_bidirectional_attention",
+         "use_mrope"});
   } else {
     add(kDecoder);
   }
-  if (model_type == "qwen2" || model_type == "llama") add({"use_mrope", "rope_ratio"});
+  if (model_type == "qwen2" || model_type == "llama") add({"rope_ratio"});
   if (model_type == "gpt_oss") {
     add(kExperts);
     // transformers reads num_experts_per_tok alone, and the lengths of rope_parameters.
