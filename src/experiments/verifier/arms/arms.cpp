@@ -54,19 +54,26 @@ lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers) {
   return out;
 }
 
-GeneratorArm::GeneratorArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
+std::shared_ptr<const StoredModel> load_stored(const std::filesystem::path& folder,
+                                               const lm::LoadOptions& load) {
+  auto out = std::make_shared<StoredModel>();
+  out->config = lm::read_model_config(folder);
+  out->tensors = lm::load_tensors(folder, out->config, load);
+  return out;
+}
+
+GeneratorArm::GeneratorArm(std::shared_ptr<const StoredModel> stored,
                            const GeneratorArmOptions& options)
-    : config_(lm::read_model_config(folder)),
+    : stored_(std::move(stored)),
       options_(options),
-      trained_(top_tensors(config_, options.tuned_layers)),
-      stored_(lm::load_tensors(folder, config_, load)) {
-  EnergyHead::append_tensors(config_.hidden_size, trained_);
+      trained_(top_tensors(stored_->config, options.tuned_layers)) {
+  EnergyHead::append_tensors(stored_->config.hidden_size, trained_);
 }
 
 lm::Parameters GeneratorArm::initial(uint64_t seed, at::Device device) const {
   auto out = lm::make_parameters(trained_, at::kCPU);
   for (auto& [name, view] : out.views) {
-    if (const auto found = stored_.find(name); found != stored_.end()) {
+    if (const auto found = stored_->tensors.find(name); found != stored_->tensors.end()) {
       view.copy_(found->second);
     } else if (view.dim() > 1) {
       lm::fill_normal(view, base::RandomStream(seed, name, "initial parameters"), 0.02);
@@ -76,9 +83,9 @@ lm::Parameters GeneratorArm::initial(uint64_t seed, at::Device device) const {
 }
 
 std::unique_ptr<EnergyModel> GeneratorArm::build(const TensorMap& values) const {
-  auto model = lm::build_model(config_, [&](const std::string& name, at::IntArrayRef) {
+  auto model = lm::build_model(stored_->config, [&](const std::string& name, at::IntArrayRef) {
     const auto found = values.find(name);
-    return found != values.end() ? found->second : stored_.at(name);
+    return found != values.end() ? found->second : stored_->tensors.at(name);
   });
   return std::make_unique<GeneratorModel>(std::move(model), options_.bounded, values);
 }

@@ -36,6 +36,16 @@ class Arm {
 // The tensors of a checkpoint's top layers and, if there is one, of the final norm.
 lm::TensorList top_tensors(const lm::ModelConfig& config, int64_t layers);
 
+// A checkpoint as tensors: what the arms that go on from a model stand on, several of them and all
+// combinations of a sweep on one.
+struct StoredModel {
+  lm::ModelConfig config;
+  TensorMap tensors;  // all of the checkpoint
+};
+// In `load.dtype`, on `load.device`.
+std::shared_ptr<const StoredModel> load_stored(const std::filesystem::path& folder,
+                                               const lm::LoadOptions& load);
+
 class OuroborosArm : public Arm {
  public:
   explicit OuroborosArm(const OuroborosConfig& config) : config_(config) {}
@@ -58,19 +68,16 @@ struct GeneratorArmOptions {
 // The checkpoint's layers below stay as they are; those above and the head are trained.
 class GeneratorArm : public Arm {
  public:
-  // Loads the checkpoint's tensors in `load.dtype` to `load.device`.
-  GeneratorArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
-               const GeneratorArmOptions& options);
+  GeneratorArm(std::shared_ptr<const StoredModel> stored, const GeneratorArmOptions& options);
   std::string name() const override { return "generator"; }
   lm::TensorList trained() const override { return trained_; }
   lm::Parameters initial(uint64_t seed, at::Device device) const override;
   std::unique_ptr<EnergyModel> build(const TensorMap& values) const override;
 
  private:
-  lm::ModelConfig config_;
+  std::shared_ptr<const StoredModel> stored_;  // the start of what is trained too
   GeneratorArmOptions options_;
   lm::TensorList trained_;
-  TensorMap stored_;  // of the checkpoint, all of them: the start of what is trained too
 };
 
 }  // namespace preimage::verifier

@@ -13,6 +13,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/session.hpp"
+#include "preimage/lm/shared_model.hpp"
 #include "preimage/run/progress.hpp"
 #include "preimage/run/watchdog.hpp"
 
@@ -28,18 +29,26 @@ at::ScalarType products_dtype(const VerifierConfig& config) {
   return config.train.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
 }
 
+// Once for all arms and all combinations of a sweep.
+std::shared_ptr<const StoredModel> stored_generator(const run::Context& context,
+                                                    const VerifierConfig& config) {
+  const auto& folder = config.generation.model;
+  const lm::LoadOptions load{.dtype = products_dtype(config), .device = context.device()};
+  return context.shared<StoredModel>(lm::load_key(folder, load),
+                                     [&] { return load_stored(folder, load); });
+}
+
 std::unique_ptr<const Arm> make_arm(const std::string& kind, const Setup& setup,
-                                    at::Device device) {
+                                    const run::Context& context) {
   const auto& c = setup.config;
   const bool bounded = c.arms.energy == "sigmoid";
   if (kind == "generator") {
     return std::make_unique<GeneratorArm>(
-        c.generation.model, lm::LoadOptions{products_dtype(c), device},
+        stored_generator(context, c),
         GeneratorArmOptions{.tuned_layers = c.arms.tuned_layers, .bounded = bounded});
   }
   if (kind == "likelihood") {
-    return std::make_unique<LikelihoodArm>(c.generation.model,
-                                           lm::LoadOptions{products_dtype(c), device},
+    return std::make_unique<LikelihoodArm>(stored_generator(context, c),
                                            LikelihoodArmOptions{.tuned_layers = c.arms.tuned_layers,
                                                                 .bounded = bounded,
                                                                 .scale = c.arms.scale,
@@ -73,8 +82,7 @@ double best_accuracy(const TrainedModel& model) {
 }  // namespace
 
 Ensemble::Ensemble(run::Context& context, const Setup& setup) : context_(context), setup_(setup) {
-  for (const auto& kind : setup.config.arms.kinds)
-    arms_.push_back(make_arm(kind, setup, context.device()));
+  for (const auto& kind : setup.config.arms.kinds) arms_.push_back(make_arm(kind, setup, context));
 }
 
 void Ensemble::prepare(TrainingData& data) const {

@@ -170,22 +170,23 @@ class LikelihoodModel : public EnergyModel {
 
 }  // namespace
 
-LikelihoodArm::LikelihoodArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
+LikelihoodArm::LikelihoodArm(std::shared_ptr<const StoredModel> stored,
                              const LikelihoodArmOptions& options)
-    : config_(lm::read_model_config(folder)), options_(options) {
-  options_.tuned_layers = std::min(options_.tuned_layers, config_.layers);
-  trained_ = top_tensors(config_, options_.tuned_layers);
+    : stored_(std::move(stored)), options_(options) {
+  const auto& config = stored_->config;
+  options_.tuned_layers = std::min(options_.tuned_layers, config.layers);
+  trained_ = top_tensors(config, options_.tuned_layers);
   trained_.emplace_back("energy.scale", std::vector<int64_t>{1});
   trained_.emplace_back("energy.offset", std::vector<int64_t>{1});
-  stored_ = lm::load_tensors(folder, config_, load);
   frozen_ = lm::build_model(
-      config_, [&](const std::string& name, at::IntArrayRef) { return stored_.at(name); });
+      config, [&](const std::string& name, at::IntArrayRef) { return stored_->tensors.at(name); });
 }
 
 lm::Parameters LikelihoodArm::initial(uint64_t, at::Device device) const {
   auto out = lm::make_parameters(trained_, at::kCPU);
   for (auto& [name, view] : out.views) {
-    if (const auto found = stored_.find(name); found != stored_.end()) view.copy_(found->second);
+    if (const auto found = stored_->tensors.find(name); found != stored_->tensors.end())
+      view.copy_(found->second);
   }
   out.views.at("energy.scale").fill_(options_.scale);
   out.views.at("energy.offset").fill_(options_.offset);
@@ -193,9 +194,9 @@ lm::Parameters LikelihoodArm::initial(uint64_t, at::Device device) const {
 }
 
 std::unique_ptr<EnergyModel> LikelihoodArm::build(const TensorMap& values) const {
-  auto model = lm::build_model(config_, [&](const std::string& name, at::IntArrayRef) {
+  auto model = lm::build_model(stored_->config, [&](const std::string& name, at::IntArrayRef) {
     const auto found = values.find(name);
-    return found != values.end() ? found->second : stored_.at(name);
+    return found != values.end() ? found->second : stored_->tensors.at(name);
   });
   return std::make_unique<LikelihoodModel>(std::move(model), *frozen_, options_, values);
 }
@@ -208,7 +209,8 @@ double LikelihoodArm::prepare(const std::vector<EncodedProgram*>& programs, doub
     for (size_t i = begin; i < end; ++i)
       views.push_back(
           {programs[i]->ids.data(), std::ssize(programs[i]->ids), programs[i]->targets});
-    const auto states = FrozenReader(*frozen_, config_.layers - options_.tuned_layers).read(views);
+    const auto states =
+        FrozenReader(*frozen_, stored_->config.layers - options_.tuned_layers).read(views);
     std::set<const nn::AttentionPrefix*> prompts;
     for (size_t i = begin; i < end; ++i) {
       auto& state = programs[i]->state = states[i - begin];

@@ -30,8 +30,7 @@ struct LikelihoodArmOptions {
 // computed again.
 class LikelihoodArm : public Arm {
  public:
-  LikelihoodArm(const std::filesystem::path& folder, const lm::LoadOptions& load,
-                const LikelihoodArmOptions& options);
+  LikelihoodArm(std::shared_ptr<const StoredModel> stored, const LikelihoodArmOptions& options);
   std::string name() const override { return "likelihood"; }
   lm::TensorList trained() const override { return trained_; }
   lm::Parameters initial(uint64_t seed, at::Device device) const override;
@@ -39,10 +38,9 @@ class LikelihoodArm : public Arm {
   double prepare(const std::vector<EncodedProgram*>& programs, double bytes) const override;
 
  private:
-  lm::ModelConfig config_;
+  std::shared_ptr<const StoredModel> stored_;
   LikelihoodArmOptions options_;
   lm::TensorList trained_;
-  TensorMap stored_;
   std::shared_ptr<const lm::Model> frozen_;
 };
 

@@ -38,7 +38,7 @@ struct Likelihood {
   std::unique_ptr<EnergyModel> model;
 
   explicit Likelihood(int64_t layers)
-      : arm(model_folder, {at::kFloat, at::kCPU}, {.tuned_layers = layers, .scale = 0.3}),
+      : arm(load_stored(model_folder, {}), {.tuned_layers = layers, .scale = 0.3}),
         parameters(arm.initial(1, at::kCPU)),
         leaves(lm::make_leaves(parameters, arm.trained(), at::kFloat)),
         model(arm.build(leaves.by_name)) {}
