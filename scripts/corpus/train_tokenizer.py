@@ -192,8 +192,8 @@ def count_tokens(out, corpus):
     return counts
 
 
-def write_json(path, value):
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_json(path, value, **layout):
+    path.write_text(json.dumps(value, ensure_ascii=False, **(layout or {"indent": 2})) + "\n", encoding="utf-8")
 
 
 def main():
@@ -207,7 +207,7 @@ def main():
     saved = json.loads(train(options.corpus).to_str())
     # The library does not store these two arguments of the decoder; decoding ignores them, Qwen2's file has them.
     saved["decoder"].update(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    write_json(options.out / "tokenizer.json", saved)
+    write_json(options.out / "tokenizer.json", saved, separators=(",", ":"))  # 12,000 short lines: 0.16 instead of 0.40 MB
     write_json(options.out / "tokenizer_config.json", tokenizer_config())
     write_json(options.out / "generation_config.json", generation_config())
     write_json(options.out / "config.json", model_config())
