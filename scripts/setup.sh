@@ -25,7 +25,7 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit "$EX_UNAVAILABLE"; }
 readonly NEEDED=(
   g++ cmake ninja-build pkg-config git python3 python3-venv libopenmpi-dev openmpi-bin libhdf5-dev
   nlohmann-json3-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev libpcre2-dev
-  libutf8proc-dev libseccomp-dev libssl-dev
+  libutf8proc-dev libseccomp-dev libssl-dev zlib1g-dev
 )
 # Faster builds, the fuzz preset, h5dump: a machine without root does without them.
 wanted_packages() {

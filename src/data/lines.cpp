@@ -1,5 +1,7 @@
 #include "preimage/data/lines.hpp"
 
+#include <zlib.h>
+
 #include "preimage/base/error.hpp"
 #include "preimage/base/file.hpp"
 #include "preimage/base/str.hpp"
@@ -7,11 +9,17 @@
 namespace preimage::data {
 namespace {
 constexpr size_t kLineBytes = 64u << 20;
+constexpr size_t kBufferBytes = 64u << 10;
+}  // namespace
+
+void LineReader::Close::operator()(void* file) const {
+  gzclose(static_cast<gzFile>(file));
 }
 
 LineReader::LineReader(const std::filesystem::path& path) : path_(path.string()) {
   base::require_regular_file(path);
-  file_.open(path, std::ios::binary);
+  file_.reset(gzopen(path.c_str(), "rb"));  // plain files pass through
+  buffer_.resize(kBufferBytes);
   if (!file_) throw base::data_error(path_ + ": cannot be opened; check its permissions");
 }
 
@@ -19,13 +27,26 @@ std::string LineReader::place() const {
   return base::str(path_, ":", number_);
 }
 
+int LineReader::byte() {
+  if (at_ < end_) return buffer_[at_++];
+  const auto file = static_cast<gzFile>(file_.get());
+  const int count = gzread(file, buffer_.data(), static_cast<unsigned>(buffer_.size()));
+  int error = Z_OK;
+  const char* const text = gzerror(file, &error);
+  // Z_BUF_ERROR: the compressed stream has no end.
+  if (count < 0 || (count == 0 && error != Z_OK))
+    throw base::data_error(base::str(path_, ": cannot be decompressed behind line ", number_, " (",
+                                     text, "); fetch or make the file again"));
+  at_ = 0, end_ = static_cast<size_t>(count);
+  return end_ == 0 ? -1 : buffer_[at_++];
+}
+
 bool LineReader::read(std::string& line) {
   line.clear();
-  std::streambuf& buffer = *file_.rdbuf();
-  int c = buffer.sbumpc();
-  if (c == std::char_traits<char>::eof()) return false;
+  int c = byte();
+  if (c < 0) return false;
   ++number_;
-  for (; c != '\n' && c != std::char_traits<char>::eof(); c = buffer.sbumpc()) {
+  for (; c != '\n' && c >= 0; c = byte()) {
     if (line.size() == kLineBytes) {
       throw base::data_error(base::str(place(), ": the line is longer than ",
                                        base::human_bytes(kLineBytes),

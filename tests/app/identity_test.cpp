@@ -20,17 +20,14 @@ class RunIdentity : public ProgramTest {
              fs::copy_options::recursive);
     split();
     put("model/tokenizer.model", "not read beside tokenizer.json");
-    const Json job = {{"method", "finetune"},
-                      {"finetune",
-                       {{"model", path("model")},
-                        {"text", put("text", "{\"text\":\"a b c d e f g h\"}\n")},
-                        {"validation", put("valid", "{\"text\":\"a b\"}\n")},
-                        {"train",
-                         {{"steps", 1},
-                          {"shard_tokens", 8},
-                          {"micro_shards", 2},
-                          {"context", 16}}}}},
-                      {"run", {{"device", "cpu"}, {"threads", 1}}}};
+    const Json job = {
+        {"method", "finetune"},
+        {"finetune",
+         {{"model", path("model")},
+          {"text", put("text", "{\"text\":\"a b c d e f g h\"}\n")},
+          {"validation", put("valid", "{\"text\":\"a b\"}\n")},
+          {"train", {{"steps", 1}, {"shard_tokens", 8}, {"micro_shards", 2}, {"context", 16}}}}},
+        {"run", {{"device", "cpu"}, {"threads", 1}}}};
     put("job.json", job.dump());
     const auto first = preimage({"run", path("job.json"), "--out", path("one")});
     ASSERT_EQ(first.code, 0) << first.err;

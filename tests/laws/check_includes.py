@@ -34,6 +34,7 @@ FOREIGN = [  # pattern of the header, what it is called, rooms that may include 
     (r"sched\.h$", "sched.h", {"sandbox", "cluster"}),  # cluster: affinity of threads
     (r"spdlog/", "spdlog", {"base"}),
     (r"openssl/", "openssl", {"base"}),
+    (r"zlib\.h$", "zlib", {"data"}),
     (r"(ATen|c10|torch)/", "torch", TORCH),
 ]
 CALLS = [  # calls that belong to one room, headers apart

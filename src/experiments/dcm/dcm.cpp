@@ -125,8 +125,9 @@ run::Estimate Dcm::estimate() {
   out.bytes_per_worker =
       lm::weight_bytes(model, load_options(config_.model, device)) +
       bytes_per_position(model, dtype) * static_cast<double>(config_.batch_tokens);
-  for (const auto& file : config_.text_encoder.empty() ? std::vector<std::string>{}
-                                                       : lm::checkpoint_identity(config_.text_encoder)) {
+  for (const auto& file : config_.text_encoder.empty()
+                              ? std::vector<std::string>{}
+                              : lm::checkpoint_identity(config_.text_encoder)) {
     if (file.ends_with(".safetensors"))
       out.bytes_per_worker += static_cast<double>(fs::file_size(file));
   }

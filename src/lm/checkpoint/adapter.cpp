@@ -38,10 +38,10 @@ SafetensorsFile open_tensors(const fs::path& folder) {
 void require_shape(const SafetensorsFile& file, const TensorInfo& tensor,
                    const std::vector<int64_t>& expected) {
   if (tensor.shape == expected) return;
-  throw base::data_error(str(file.path().string(), ": tensor \"", tensor.name, "\": shape ",
-                             base::shape_text(tensor.shape), ", expected ",
-                             base::shape_text(expected),
-                             "; is this the adapter's model, and its r (rank_pattern) that of the file?"));
+  throw base::data_error(
+      str(file.path().string(), ": tensor \"", tensor.name, "\": shape ",
+          base::shape_text(tensor.shape), ", expected ", base::shape_text(expected),
+          "; is this the adapter's model, and its r (rank_pattern) that of the file?"));
 }
 
 // "a.b.weight" -> "a.b"

@@ -144,7 +144,8 @@ void SentencePipeline::add_module(const std::string& type, const fs::path& folde
   if (type == "Dense") modules_.push_back(read_dense(folder, full_width()));
   if (type != "Normalize") return;
   std::error_code ignored;  // a name that no file can have
-  if (fs::exists(folder / "config.json", ignored) && !fs::exists(folder / "modules.json", ignored)) {
+  if (fs::exists(folder / "config.json", ignored) &&
+      !fs::exists(folder / "modules.json", ignored)) {
     ConfigFile file(folder / "config.json");
     require_sentence(file);
     file.done();
