@@ -1,0 +1,97 @@
+// Prompts in, scored answers out: while the model writes the next answers, threads and the sandbox
+// score the last.
+//
+//   PromptEvaluator evaluator({model, identity, scorer, &judge, &cache}, options);
+//   while (evaluator.room() > 0) evaluator.submit(request);      // at any time
+//   while (auto done = evaluator.next()) ...                     // in the order of the requests
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "preimage/eval/evaluation.hpp"
+#include "preimage/eval/evaluation_cache.hpp"
+#include "preimage/eval/text_model.hpp"
+
+namespace preimage::eval {
+
+// The terms of an answer (text similarities, an extracted number and whether it is right): a JSON
+// object. Runs on the evaluator's threads, several at once; a pure function of its arguments.
+// What it throws, next() throws.
+using Scorer = std::function<base::Json(const PromptRequest&, const Answer&)>;
+
+// Scoring that waits for somebody else: the sandbox. Of the evaluator's thread.
+class AnswerJudge {
+ public:
+  virtual ~AnswerJudge() = default;
+  // Returns at once. `answer` has its terms already; it does not outlive the call.
+  virtual void submit(int64_t ticket, const PromptRequest& request, const Answer& answer) = 0;
+  // Terms to be added to those of the answer with that ticket, in any order; waits up to
+  // `timeout_s` (0: only looks).
+  virtual std::optional<std::pair<int64_t, base::Json>> next(double timeout_s) = 0;
+  virtual int64_t pending() const = 0;
+};
+
+struct PromptEvaluatorOptions {
+  int64_t batch = 64;   // answers written at once
+  int64_t longest = 0;  // tokens of prompt and answer, of any request to come
+  int64_t prefill_tokens = 4096;
+  int64_t nll_tokens = 4096;  // tokens put through the model at once for losses
+  int threads = 1;            // that score
+  bool margins = false;       // Answer::margin
+  bool in_order = true;       // false: next() gives results as they end
+};
+
+struct PromptEvaluatorParts {
+  const TextModel& model;  // all must outlive the evaluator
+  ModelIdentity identity;
+  Scorer score;                            // empty: no terms
+  AnswerJudge* judge = nullptr;            // null: nobody is waited for
+  const EvaluationCache* cache = nullptr;  // null: everything is evaluated
+};
+
+// A result, and where it came from. `executed` is of this process: budgets count by
+// EvaluationCache::tell.
+struct Evaluated {
+  int64_t ticket = 0;
+  Evaluation evaluation;
+  enum class Source { executed, in_flight, cache } source = Source::executed;
+};
+
+// Of one thread.
+class PromptEvaluator {
+ public:
+  PromptEvaluator(PromptEvaluatorParts parts, const PromptEvaluatorOptions& options);
+  ~PromptEvaluator();
+
+  // Returns at once; tickets count from 1. A request whose key the cache knows, or that is being
+  // evaluated already, costs nothing. Throws ExitCode::bad_data for what the model or `longest`
+  // cannot hold.
+  int64_t submit(PromptRequest request);
+
+  // The next result; in the order of the tickets unless `in_order` is false. An evaluation's bits
+  // depend on its request alone. Waits up to `timeout_s` (0: one pass of the model; < 0: as long as
+  // it takes). Nothing when the time is over or nothing is pending.
+  std::optional<Evaluated> next(double timeout_s = -1);
+
+  int64_t pending() const;  // requests without a result
+  // Answers that may be asked for before more than two batches are waiting to be written: submit
+  // while it is above 0, and the model never runs short.
+  int64_t room() const;
+  // Forgets all that is pending: a run that stops.
+  void cancel();
+
+  // Of this process; they depend on the number of ranks and on resumes.
+  const EvaluationCounts& counts() const;
+  // Seconds inside the model, of all since the first submit: the share in which it generates.
+  double model_seconds() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace preimage::eval

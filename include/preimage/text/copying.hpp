@@ -1,0 +1,39 @@
+// How much of a prompt is copied from a target: n-gram overlaps and the longest common run.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace preimage::text {
+
+// Share of the n-grams of `prompt` that `target` has too, each at most as often as the target has
+// it: sum_g min(count_P(g), count_T(g)) / max(1, sum_g count_P(g)), in [0, 1]. The prompt, which is
+// the short one, stands below. n >= 1.
+double ngram_overlap(std::span<const std::string> prompt, std::span<const std::string> target,
+                     int64_t n);
+
+// Tokens of the longest run (substring, no gaps) that both hold. O(|a| |b|) steps.
+int64_t longest_common_run(std::span<const std::string> a, std::span<const std::string> b);
+
+struct Copying {
+  double overlap = 0;         // max over n = 3, 4, 5 of ngram_overlap
+  int64_t longest_run = 0;    // tokens
+  int64_t prompt_tokens = 0;  // of code_tokens, not of a model
+  int64_t target_tokens = 0;
+};
+// Of two texts, over code_tokens.
+Copying copying(std::string_view prompt, std::string_view target);
+
+// The rule of acceptance: overlap <= 0.2 and a longest run of less than max(5, 0.05 |T|) tokens.
+bool is_no_copy(const Copying& copying);
+
+// Whether the text asks for the repetition of text that it holds itself: a verb of repeating
+// (print, repeat, copy, echo, output, reproduce, write out, ...) that points at the text ("this",
+// "the following", "verbatim", a colon or a quote right behind its object), with at least four
+// code_tokens behind. By a list of words: it judges English instructions alone, and refuses rather
+// than passes.
+bool asks_for_repetition(std::string_view prompt);
+
+}  // namespace preimage::text
