@@ -54,6 +54,10 @@ class Generator {
   int64_t pending() const;
   // Forgets them.
   void cancel();
+  // The values of the model's tensors were changed in place (an adapter's parameters): beginnings
+  // of prompts that were computed with the old ones are forgotten, and what comes next has the bits
+  // of a generator that is made now. Only while nothing is pending.
+  void weights_changed();
 
   const GeneratorCounts& counts() const;
 

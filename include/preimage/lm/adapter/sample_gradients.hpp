@@ -1,0 +1,40 @@
+// The gradient of each sample's loss to all knobs of an adapter, from one batched backward pass.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "preimage/lm/adapter/live_adapter.hpp"
+
+namespace preimage::lm {
+
+// L = sum_t weights[t] * -log p(ids[t] | ids before it). weights[0] is not used; tokens of weight 0
+// (prompt, padding on the right) are read and predict nothing.
+struct WeightedSample {
+  std::vector<int64_t> ids;
+  std::vector<float> weights;  // as many
+};
+
+// The mean over the completion: weights 1 / tokens of ids from `prompt_tokens` on. A sequence's
+// gradients under other denominators are multiples of this one: with advantage A in a group of G,
+// A / G * gradient for the sequence mean, and A / G * tokens / max_new * gradient for Dr.GRPO's
+// constant (Liu et al. 2025).
+WeightedSample mean_sample(std::vector<int64_t> ids, int64_t prompt_tokens);
+
+struct SampleGradients {
+  at::Tensor gradients;  // [samples, adapter.knobs()] float32, in the order of the flat vector
+  std::vector<double> losses;            // of each sample
+  std::vector<std::vector<float>> logp;  // of each sample's tokens 1..: log p(ids[t] | before)
+};
+
+// At the adapter's present parameters. Samples do not interact, so delta of a row belongs to one
+// sample, and dL_b/ds = sum_t (Vh x_t) (U' delta_t) (dL_b/dB = scale sum_t delta_t (A x_t)'): two
+// more products a module and a sum over each sample's rows. Float32 sums in token order: a
+// sample's bits do not depend on the others. Memory: samples * knobs * 4 bytes. Of LoRA with a
+// trained A too, whose gradient is made of the same rows.
+SampleGradients sample_gradients(const Model& base, const LiveAdapter& adapter,
+                                 const std::vector<WeightedSample>& samples);
+
+}  // namespace preimage::lm
