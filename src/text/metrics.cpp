@@ -107,20 +107,6 @@ std::string without_articles(const std::u32string& text) {
   return bytes;
 }
 
-// Words of a text whose separators are white space of any kind.
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words(1);
-  for (const char32_t c : base::decode_utf8(base::replace_invalid_utf8(text))) {
-    if (!is_space(c)) {
-      base::append_utf8(c, words.back());
-    } else if (!words.back().empty()) {
-      words.emplace_back();
-    }
-  }
-  if (words.back().empty()) words.pop_back();
-  return words;
-}
-
 double f1_of(const std::vector<std::string>& prediction, const std::vector<std::string>& target) {
   if (prediction.empty() || target.empty()) return prediction.empty() && target.empty() ? 1 : 0;
   std::map<std::string, int64_t> counts;
@@ -146,11 +132,24 @@ bool any_repeats(const std::vector<T>& items, size_t n, size_t times) {
 
 std::string trimmed(std::string_view text) {
   std::string out;
-  for (const auto& word : words_of(text)) out += (out.empty() ? "" : " ") + word;
+  for (const auto& word : white_space_words(text)) out += (out.empty() ? "" : " ") + word;
   return out;
 }
 
 }  // namespace
+
+std::vector<std::string> white_space_words(std::string_view text) {
+  std::vector<std::string> words(1);
+  for (const char32_t c : base::decode_utf8(base::replace_invalid_utf8(text))) {
+    if (!is_space(c)) {
+      base::append_utf8(c, words.back());
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
 
 std::string squad_normalize(std::string_view text) {
   std::u32string lower = lowered(text);
@@ -171,7 +170,8 @@ bool exact_match(std::string_view prediction, std::string_view target) {
 }
 
 double token_f1(std::string_view prediction, std::string_view target) {
-  return f1_of(words_of(squad_normalize(prediction)), words_of(squad_normalize(target)));
+  return f1_of(white_space_words(squad_normalize(prediction)),
+               white_space_words(squad_normalize(target)));
 }
 
 double best_exact_match(std::string_view prediction, const std::vector<std::string>& targets) {
@@ -190,7 +190,7 @@ bool repeats(const std::vector<int64_t>& ids, size_t n, size_t times) {
 }
 
 bool repeats_words(std::string_view text, size_t n, size_t times) {
-  return any_repeats(words_of(text), n, times);
+  return any_repeats(white_space_words(text), n, times);
 }
 
 const char* grade_name(Grade grade) {
@@ -198,8 +198,8 @@ const char* grade_name(Grade grade) {
 }
 
 Grade grade_answer(std::string_view output, std::string_view target, std::optional<double> cosine) {
-  const auto out = words_of(squad_normalize(output));
-  const auto wanted = words_of(squad_normalize(target));
+  const auto out = white_space_words(squad_normalize(output));
+  const auto wanted = white_space_words(squad_normalize(target));
   if (out.empty() || wanted.empty()) {
     return trimmed(output) == trimmed(target) ? Grade::pass : Grade::fail;
   }

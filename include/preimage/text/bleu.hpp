@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace preimage::text {
 
-using Words = std::vector<std::string>;
+using Words = std::vector<std::string>;  // of white_space_words (metrics.hpp), or of any tokenizer
 
 struct BleuOptions {
   int64_t order = 4;       // N: the longest n-grams
@@ -27,8 +26,5 @@ double bleu(const Words& hypothesis, std::span<const Words> references,
 // BLEU of each text against all others (Zhu et al., SIGIR 2018); their mean is self-BLEU. It grows
 // with the number of texts: compare at equal numbers only. Needs two.
 std::vector<double> self_bleu(std::span<const Words> texts, const BleuOptions& options = {});
-
-// Words between white space (ASCII and Unicode's).
-Words white_space_words(std::string_view text);
 
 }  // namespace preimage::text

@@ -29,11 +29,4 @@ Copying copying(std::string_view prompt, std::string_view target);
 // The rule of acceptance: overlap <= 0.2 and a longest run of less than max(5, 0.05 |T|) tokens.
 bool is_no_copy(const Copying& copying);
 
-// Whether the text asks for the repetition of text that it holds itself: a verb of repeating
-// (print, repeat, copy, echo, output, reproduce, write out, ...) that points at the text ("this",
-// "the following", "verbatim", a colon or a quote right behind its object), with at least four
-// code_tokens behind. By a list of words: it judges English instructions alone, and refuses rather
-// than passes.
-bool asks_for_repetition(std::string_view prompt);
-
 }  // namespace preimage::text

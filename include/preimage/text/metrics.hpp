@@ -18,6 +18,9 @@ std::string squad_normalize(std::string_view text);
 // quotes ‘ ’ ´ ` become spaces, otherwise as SQuAD.
 std::string trivia_normalize(std::string_view text);
 
+// Words between white space of any kind.
+std::vector<std::string> white_space_words(std::string_view text);
+
 // Equality after squad_normalize.
 bool exact_match(std::string_view prediction, std::string_view target);
 // F1 of the multisets of white-space tokens after squad_normalize, in [0, 1]; when one side has no
