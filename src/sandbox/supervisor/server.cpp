@@ -76,7 +76,7 @@ class Server {
                                   .confirm_timeouts = options.confirm_timeouts,
                                   .done = [this](Record record) { done(std::move(record)); }});
     if (options.self_test) test_walls();
-    const double factor = options.calibrate ? calibrate() : 1;
+    const double factor = options.calibrate ? calibrate(options.workers) : 1;
     auto limits = options.limits;
     limits.cpu_s *= factor;
     limits.wall_s *= factor;
@@ -120,20 +120,22 @@ class Server {
     for (size_t i = 0; i < records.size(); ++i) require_held(probes()[i], records[i]);
   }
 
-  // How many times as long as where the limits were chosen; the middle one of three, since programs
-  // will have company too; never below one.
-  double calibrate() {
+  // How many times as long as where the limits were chosen, with as much company as programs will
+  // have: a processor may be half of a core. The middle one of three rounds; never below one.
+  double calibrate(int workers) {
     std::vector<double> seconds;
-    for (int i = 0; i < 3; ++i) {
-      const auto record = run_own({calibration_request()}).front();
-      if (record.verdict != Verdict::pass) {
-        throw base::unavailable_error("sandbox: the calibration program did not pass: " +
-                                      std::string(name(record.verdict)) + ": " + record.detail);
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Request> at_once(static_cast<size_t>(workers), calibration_request());
+      for (const auto& record : run_own(std::move(at_once))) {
+        if (record.verdict != Verdict::pass) {
+          throw base::unavailable_error("sandbox: the calibration program did not pass: " +
+                                        std::string(name(record.verdict)) + ": " + record.detail);
+        }
+        seconds.push_back(record.cpu_s);
       }
-      seconds.push_back(record.cpu_s);
     }
     std::sort(seconds.begin(), seconds.end());
-    return std::max(1.0, seconds[1] / kReferenceCpuS);
+    return std::max(1.0, seconds[seconds.size() / 2] / kReferenceCpuS);
   }
 
   // Sends and hears what can be now. While the client does not read, records wait here, and

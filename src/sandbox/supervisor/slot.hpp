@@ -14,16 +14,6 @@
 
 namespace preimage::sandbox {
 
-// A program on its way to a verdict.
-struct Job {
-  uint64_t ticket = 0;
-  Request request;
-  int runs = 0;
-  bool alone = false;                    // a time-out's second run
-  std::optional<Verdict> first_verdict;  // of an earlier run that did not count
-  std::string first_detail;
-};
-
 // How one run ended: what the judge said, and what was seen from outside.
 struct Run {
   Verdict verdict = Verdict::infra;
@@ -33,6 +23,16 @@ struct Run {
   double cpu_s = 0, wall_s = 0, waited_s = 0, rss_mb = 0;  // of Record
   std::string output;
   base::Json facts = nullptr;
+};
+
+// A program on its way to a verdict.
+struct Job {
+  uint64_t ticket = 0;
+  Request request;
+  int runs = 0;
+  bool alone = false;                    // a time-out's second run
+  std::optional<Verdict> first_verdict;  // of an earlier run that did not count
+  std::optional<Run> passed;             // the run of which this one is the repetition
 };
 
 class Slot {
