@@ -31,9 +31,9 @@ wanted() { [[ -z $only || $only == "$1" ]]; }
 
 if wanted generate; then
   # 300 lines of the function problems as the verifier's quick job asks them.
-  python3 - jobs/data/functions/problems.jsonl "$work/in.jsonl" <<'PY'
-import json, sys
-with open(sys.argv[1]) as problems, open(sys.argv[2], "w") as out:
+  python3 - jobs/data/functions/problems.jsonl.gz "$work/in.jsonl" <<'PY'
+import gzip, json, sys
+with gzip.open(sys.argv[1], "rt") as problems, open(sys.argv[2], "w") as out:
     for line in [json.loads(line) for line in problems][:300]:
         tests = "\n".join(line["test_list"])
         out.write(json.dumps({"prompt": f"{line['text']}\n\n{tests}\n\n", "max_new_tokens": 160, "temperature": 1}) + "\n")

@@ -82,7 +82,7 @@ def write_checkpoint(folder, shape):
 
 
 def job(options, model, arms, candidates=""):
-    problems = {"kind": "mbpp", "path": str(ROOT / "jobs" / "data" / "functions" / "problems.jsonl")}
+    problems = {"kind": "mbpp", "path": str(ROOT / "jobs" / "data" / "functions" / "problems.jsonl.gz")}
     samples, tokens = (4, 32) if options.tiny else (options.samples, 256)
     return {
         "method": "verifier",

@@ -11,6 +11,7 @@ are run without a sandbox: for models that you trust. Needs torch and transforme
 import argparse
 import collections
 import concurrent.futures
+import gzip
 import json
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def summary(counts, samples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--problems", type=Path, default=ROOT / "jobs" / "data" / "functions" / "problems.jsonl")
+    parser.add_argument("--problems", type=Path, default=ROOT / "jobs" / "data" / "functions" / "problems.jsonl.gz")
     parser.add_argument("--split", choices=[s[0] for s in SPLITS])
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--samples", type=int, default=16)
@@ -90,7 +91,7 @@ def main():
     parser.add_argument("--out", type=Path, help="JSON with each program and whether it passed")
     options = parser.parse_args()
 
-    problems = [json.loads(line) for line in options.problems.read_text(encoding="utf-8").splitlines()]
+    problems = [json.loads(line) for line in gzip.open(options.problems, "rt", encoding="utf-8")]
     problems = [p for p in problems if options.split in (None, split_of(p["task_id"]))]
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -7,17 +7,18 @@
 A problem is a description in one line, a reference program, three assertions that a prompt may show (test_list) and six
 that it may not (challenge_test_list). Problems come in kinds, the combinations of function_kinds.py. Each kind has one
 role: "coder" kinds are what the model is trained on, those of "train", "validation" and "test" it never sees; their
-problems are in problems.jsonl under task ids of these splits of MBPP (601-974, 511-600, 11-510), with the kind as an
+problems are in problems.jsonl.gz under task ids of these splits of MBPP (601-974, 511-600, 11-510), with the kind as an
 additional key. Every part of a kind held out occurs in several coder kinds: what is new is the combination. Kinds of
-"final" are like those of "test", in a file of their own, final.jsonl: nothing may be chosen by a look at them.
+"final" are like those of "test", in a file of their own, final.jsonl.gz: nothing may be chosen by a look at them.
 
-Every program is run on the tests, and every problem of problems.jsonl is run in all styles; a program in which one part
+Every program is run on the tests, and every problem of problems.jsonl.gz is run in all styles; a program in which one part
 is replaced by another fails them, unless no argument tells the two apart. The same seed gives the same bytes.
 """
 
 import argparse
 import collections
 import functools
+import gzip
 import hashlib
 import json
 import multiprocessing
@@ -162,7 +163,7 @@ def normalised(text):
 
 
 def make_problems(held_out):
-    """Rows of problems.jsonl in the order of their ids. A kind that has no further text loses its ids."""
+    """Rows of problems.jsonl.gz in the order of their ids. A kind that has no further text loses its ids."""
     source, texts, rows, missed = random.Random(SEED + 1), set(), [], 0
     for (_, _, each, first), kinds in zip(HELD_OUT, held_out):
         for number in range(first, first + each * len(kinds)):
@@ -238,8 +239,8 @@ def main():
     first_final = next(first for role, _, _, first in HELD_OUT if role == "final")
     final = [row for row in rows if first_final <= row["task_id"] < first_final + 200]
     for name, part in (("problems", [row for row in rows if row not in final]), ("final", final)):
-        with open(options.out / f"{name}.jsonl", "w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in part)
+        with gzip.GzipFile(options.out / f"{name}.jsonl.gz", "wb", mtime=0) as stream:
+            stream.writelines(f"{json.dumps(row)}\n".encode() for row in part)
     keys = {"coder": [kind.key for kind in coder]}
     for (role, _, _, _), kinds in zip(HELD_OUT, held_out):
         keys.setdefault(role, []).extend(kind.key for kind in kinds)

@@ -57,7 +57,7 @@ TEST(Programs, ReadsThePublishedFormats) {
 TEST(Programs, ReadsTheShippedSamples) {
   const auto mbpp = read_programs({"mbpp", kJobs / "data/mbpp_sample.jsonl"});
   EXPECT_THAT(count_splits(mbpp), ElementsAre(Pair("test", 20)));
-  const auto functions = read_programs({"mbpp", kJobs / "data/functions/problems.jsonl"});
+  const auto functions = read_programs({"mbpp", kJobs / "data/functions/problems.jsonl.gz"});
   EXPECT_THAT(count_splits(functions),
               ElementsAre(Pair("test", 300), Pair("train", 374), Pair("validation", 90)));
   // "that is lowercase vowels", "that is not lowercase vowels": the verifier leaves the second out.
@@ -84,7 +84,7 @@ TEST(Programs, KindsHeldOutAreNotInTheTrainingListOfPocketCoder) {
   EXPECT_GE(kinds["coder"].size(), 60u);
   EXPECT_GE(kinds["test"].size(), 12u);
   const std::set<std::string> trained(kinds["coder"].begin(), kinds["coder"].end());
-  for (const auto& one : read_programs({"mbpp", kJobs / "data/functions/problems.jsonl"})) {
+  for (const auto& one : read_programs({"mbpp", kJobs / "data/functions/problems.jsonl.gz"})) {
     EXPECT_EQ(trained.count(one.group), 0u) << one.place << ": " << one.group;
     const std::set<std::string> own(kinds[one.split].begin(), kinds[one.split].end());
     EXPECT_EQ(own.count(one.group), 1u) << one.place << ": " << one.group;

@@ -37,7 +37,7 @@ TEST(ProgramWriter, EachProgramGetsItsOwnVerdictAndTheBitsOfGenerate) {
   const std::string folder = std::string(PREIMAGE_SOURCE_DIR) + "/jobs/models/pocket-coder";
   const auto model = load_text_model(folder, lm::load_model(folder, {}), false);
   const auto problems = data::read_programs(
-      {"mbpp", std::string(PREIMAGE_SOURCE_DIR) + "/jobs/data/functions/problems.jsonl"});
+      {"mbpp", std::string(PREIMAGE_SOURCE_DIR) + "/jobs/data/functions/problems.jsonl.gz"});
   tests::LateJudge judge(answer);
   ProgramWriterOptions options;
   options.prompt.pattern = "{text}\n\n{tests}\n\n";

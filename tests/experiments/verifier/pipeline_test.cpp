@@ -135,7 +135,7 @@ sandbox::Record fake_answer(const sandbox::Request& request) {
 TEST(Pipeline, GeneratesJudgesTrainsScores) {
   tests::OneProcess one("verifier", {.seed = 4});
   auto config = small_config();
-  config.data.problems = {"mbpp", source / "jobs/data/functions/problems.jsonl"};
+  config.data.problems = {"mbpp", source / "jobs/data/functions/problems.jsonl.gz"};
   config.data.train_limit = 6;
   config.data.test_limit = 4;
   config.arms.tokenizer.clear();
