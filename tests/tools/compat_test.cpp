@@ -1,7 +1,7 @@
 // Folders as people publish, convert and re-save them, with what the reference libraries make of
 // them: tests/compat/NN-name holds in.jsonl, model/, ABOUT.md and expected.json, written by
 // scripts/fixtures/make_compat_*.py with the versions of the libraries in
-// tests/compat/versions.json.
+// tests/compat/versions_*.json.
 //
 // expected.json: "command"; "args" of the command line ("@x": a path inside the case); "model"
 // ("model" unless it says another folder); "env"; "tolerance" of numbers (absolute); and either
