@@ -12,6 +12,7 @@
 #include "preimage/base/config.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/bo/gaussian_process.hpp"
+#include "preimage/bo/posterior.hpp"
 #include "preimage/optim/lbfgs_box.hpp"
 
 namespace preimage::bo {
@@ -47,16 +48,16 @@ AcquisitionValues log_ei_at(const GpModel& model, const at::Tensor& normalised, 
                             bool gradients);
 
 struct AcquisitionResult {
-  at::Tensor best;             // [d] normalised
-  double value = 0;            // log EI there
-  int64_t best_start = 0;      // ties: the lowest
-  at::Tensor starts, finals;   // [restarts, d] normalised
+  at::Tensor best;            // [d] normalised
+  double value = 0;           // log EI there
+  int64_t best_start = 0;     // ties: the lowest
+  at::Tensor starts, finals;  // [restarts, d] normalised
   std::vector<double> start_values, final_values;
-  double best_raw = 0;         // highest among the raw samples
-  int64_t active_bounds = 0;   // coordinates of `best` on the box
-  double nearest = 0;          // distance of `best` to the nearest observation, normalised
-  int64_t rounds = 0;          // batched evaluations of the optimiser
-  int64_t evaluations = 0;     // rows evaluated, raw samples included
+  double best_raw = 0;        // highest among the raw samples
+  int64_t active_bounds = 0;  // coordinates of `best` on the box
+  double nearest = 0;         // distance of `best` to the nearest observation, normalised
+  int64_t rounds = 0;         // batched evaluations of the optimiser
+  int64_t evaluations = 0;    // rows evaluated, raw samples included
 };
 
 // The best point above `best`, the highest target so far (y = -error: the negative lowest error).

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -67,15 +66,16 @@ struct GpShape {
   int64_t size() const;
 };
 struct GpParameter {
-  std::string name;  // as GPyTorch's modules would be called: adapter.0.weight, raw_lengthscale, ...
+  std::string
+      name;  // as GPyTorch's modules would be called: adapter.0.weight, raw_lengthscale, ...
   int64_t offset = 0;
   std::vector<int64_t> shape;
 };
 std::vector<GpParameter> gp_parameters(const GpShape& shape);
 GpShape gp_shape(int64_t inputs, const GpOptions& options);
 
-// Initial values: adapter as torch.nn.Linear draws it (uniform in +-1/sqrt(fan in)), LayerNorm 1 and
-// 0, raw hyperparameters 0.
+// Initial values: adapter as torch.nn.Linear draws it (uniform in +-1/sqrt(fan in)), LayerNorm 1
+// and 0, raw hyperparameters 0.
 at::Tensor initial_parameters(const GpShape& shape, const base::RandomStream& random);
 
 // Constrained hyperparameters.
@@ -100,7 +100,7 @@ struct GpObjective {
 };
 struct GpProblem {
   GpShape shape;
-  at::Tensor inputs;           // [N, d] normalised
+  at::Tensor inputs;            // [N, d] normalised
   std::vector<double> targets;  // [N] standardised
   std::vector<double> noise;    // [N] standardised, or empty
 };
@@ -116,7 +116,7 @@ struct GpModel {
   at::Tensor inputs;      // [N, d] normalised
   at::Tensor parameters;  // [P], of the lowest loss
   // Of the factorisation at `parameters`.
-  at::Tensor features;        // [N, features] scaled by the lengthscales
+  at::Tensor features;        // [N, features] over the lengthscales
   at::Tensor inverse_factor;  // [N, N] lower: L^-1 with L L' = K + noise
   at::Tensor alpha;           // [N] (K + noise)^-1 y
   double jitter = 0;
@@ -145,28 +145,5 @@ GpModel update_gp(const GpModel& model, const GpData& data, const GpOptions& opt
 
 // A model at given parameters, without a fit (stored runs, tests).
 GpModel gp_at(const GpData& data, const GpOptions& options, const at::Tensor& parameters);
-
-// Posterior of the latent function (no observation noise) in units of the targets, for inputs
-// [M, d] that are not normalised.
-struct GpPosterior {
-  std::vector<double> mean, std;  // [M]; variance at least 1e-10 standardised
-};
-GpPosterior predict(const GpModel& model, const at::Tensor& inputs);
-
-// In standardised units at normalised inputs [M, d]: what the acquisition climbs on. Rows are
-// independent, bit by bit.
-struct GpRow {
-  double mean = 0, variance = 0;
-};
-std::vector<GpRow> predict_rows(const GpModel& model, const at::Tensor& normalised);
-
-// The rows, and the gradient [M, d] to `normalised` of a function of them: `weights` is given each
-// row's mean and variance and returns the function's derivatives by the two.
-struct GpRowWeights {
-  double by_mean = 0, by_variance = 0;
-};
-using GpRowFunction = std::function<GpRowWeights(int64_t row, const GpRow& value)>;
-at::Tensor predict_gradient(const GpModel& model, const at::Tensor& normalised,
-                            const GpRowFunction& weights);
 
 }  // namespace preimage::bo

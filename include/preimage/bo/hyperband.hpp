@@ -18,7 +18,7 @@ struct HyperbandOptions {
   int64_t min_items = 10;  // smallest fidelity (bmin)
   int64_t eta = 2;
   std::string levels = "exact";     // "exact" | "truncated" | "ascending"
-  std::string proposals = "paper";  // "paper" | "min_pct" | "random"
+  std::string proposals = "paper";  // "paper" | "min_pct" | "all_fidelities" | "random"
   double min_fidelity_pct = 0.75;   // min_pct: share of all items that a model's data needs
   int64_t min_observations = 4;     // of a level, before it gets a model
   double random_interleaving = 0.1;
@@ -86,11 +86,13 @@ class ErrorCounts {
 //   paper    those of the highest fidelity that has min_observations of them
 //   min_pct  of the candidates' highest fidelities, those of at least int(min_fidelity_pct items)
 //            items, where there are min_observations of them
+//   all_fidelities  the candidates' highest fidelities, where there are min_observations of them
+//   random          none
 std::vector<ErrorCount> model_observations(const ErrorCounts& counts, int64_t items,
                                            const HyperbandOptions& options);
 
-// One proposal of a bracket. `free` are the candidates that the bracket has not proposed, ascending;
-// `scores` [free] their expected improvements, empty without a model. With probability
+// One proposal of a bracket. `free` are the candidates that the bracket has not proposed,
+// ascending; `scores` [free] their expected improvements, empty without a model. With probability
 // random_interleaving (or without a model) any of them, else the one of the highest score, ties by
 // the smaller candidate. Proposal p of the run draws elements 2p and 2p + 1 of `random`.
 struct Proposal {

@@ -1,0 +1,17 @@
+// Compiled with the flags of this instruction set (scripts/cmake/rooms.cmake).
+#include "cpu/kernels.hpp"
+
+namespace preimage::bo {
+namespace {
+
+#include "cpu/simd_scalar.inc"
+
+#include "cpu/kernels.inc"
+
+}  // namespace
+
+const CpuKernels scalar_kernels = {"scalar", product,       factorise,   covariance,
+                                   cross,    weigh,         lower_times, lower_transposed_times,
+                                   norm,     norm_backward, adamw,       transpose};
+
+}  // namespace preimage::bo

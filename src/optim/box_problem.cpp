@@ -1,0 +1,357 @@
+#include "box_problem.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "preimage/base/error.hpp"
+
+namespace preimage::optim {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+
+double dot(const Vector& a, const Vector& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// Solves a [n, n] x = b [n, columns] in place of b, rows pivoted. False where a is singular.
+bool solve(Vector a, int64_t n, Vector& b, int64_t columns) {
+  for (int64_t k = 0; k < n; ++k) {
+    int64_t pivot = k;
+    for (int64_t i = k + 1; i < n; ++i)
+      if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k])) pivot = i;
+    if (!(std::abs(a[pivot * n + k]) > 0) || !std::isfinite(a[pivot * n + k])) return false;
+    if (pivot != k) {
+      std::swap_ranges(a.begin() + k * n, a.begin() + (k + 1) * n, a.begin() + pivot * n);
+      std::swap_ranges(b.begin() + k * columns, b.begin() + (k + 1) * columns,
+                       b.begin() + pivot * columns);
+    }
+    for (int64_t i = k + 1; i < n; ++i) {
+      const double factor = a[i * n + k] / a[k * n + k];
+      if (factor == 0) continue;
+      for (int64_t j = k; j < n; ++j) a[i * n + j] -= factor * a[k * n + j];
+      for (int64_t j = 0; j < columns; ++j) b[i * columns + j] -= factor * b[k * columns + j];
+    }
+  }
+  for (int64_t k = n - 1; k >= 0; --k) {
+    for (int64_t j = 0; j < columns; ++j) {
+      double sum = b[k * columns + j];
+      for (int64_t i = k + 1; i < n; ++i) sum -= a[k * n + i] * b[i * columns + j];
+      b[k * columns + j] = sum / a[k * n + k];
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+// ---- memory
+// --------------------------------------------------------------------------------------
+
+void BoxMemory::clear() {
+  steps_.clear(), changes_.clear(), middle_.clear();
+  theta_ = 1;
+}
+
+bool BoxMemory::add(Vector step, Vector change) {
+  theta_ = dot(change, change) / dot(step, change);
+  steps_.push_back(std::move(step)), changes_.push_back(std::move(change));
+  if (size() > most_) steps_.erase(steps_.begin()), changes_.erase(changes_.begin());
+  // M^-1 = [[-D, L'], [L, theta S'S]], L_ij = s_i y_j below the diagonal, D its diagonal.
+  const int64_t m = size(), n = 2 * m;
+  Vector inverse(n * n);
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j <= i; ++j) {
+      const double sy = dot(steps_[i], changes_[j]);
+      if (i == j) {
+        inverse[i * n + i] = -sy;
+      } else {
+        inverse[(m + i) * n + j] = inverse[j * n + m + i] = sy;
+      }
+      inverse[(m + i) * n + m + j] = inverse[(m + j) * n + m + i] =
+          theta_ * dot(steps_[i], steps_[j]);
+    }
+  }
+  middle_.assign(n * n, 0);
+  for (int64_t i = 0; i < n; ++i) middle_[i * n + i] = 1;
+  if (solve(inverse, n, middle_, n)) return true;
+  clear();
+  return false;
+}
+
+Vector BoxMemory::row(int64_t i) const {
+  Vector out;
+  for (const auto& y : changes_) out.push_back(y[i]);
+  for (const auto& s : steps_) out.push_back(theta_ * s[i]);
+  return out;
+}
+
+Vector BoxMemory::transposed_times(const Vector& x) const {
+  Vector out;
+  for (const auto& y : changes_) out.push_back(dot(y, x));
+  for (const auto& s : steps_) out.push_back(theta_ * dot(s, x));
+  return out;
+}
+
+Vector BoxMemory::middle_times(const Vector& x) const {
+  const int64_t n = 2 * size();
+  Vector out(n);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < n; ++j) out[i] += middle_[i * n + j] * x[j];
+  return out;
+}
+
+// ---- problem
+// -------------------------------------------------------------------------------------
+
+BoxProblem::BoxProblem(Vector start, Vector lower, Vector upper, const LbfgsBoxOptions& options)
+    : options_(options),
+      lower_(std::move(lower)),
+      upper_(std::move(upper)),
+      x_(std::move(start)),
+      gradient_(x_.size()),
+      direction_(x_.size()),
+      memory_(options.memory) {
+  for (size_t i = 0; i < x_.size(); ++i) {
+    base::check(lower_[i] <= upper_[i], "a box's lower bounds lie below its upper ones");
+    x_[i] = clamp(i, x_[i]);
+  }
+  trial_ = x_;
+}
+
+double BoxProblem::clamp(int64_t i, double x) const {
+  return std::max(lower_[i], std::min(upper_[i], x));
+}
+
+int64_t BoxProblem::active_bounds() const {
+  int64_t count = 0;
+  for (size_t i = 0; i < x_.size(); ++i) count += x_[i] <= lower_[i] || x_[i] >= upper_[i];
+  return count;
+}
+
+double BoxProblem::largest_projected_gradient() const {
+  double out = 0;
+  for (size_t i = 0; i < x_.size(); ++i)
+    out = std::max(out, std::abs(clamp(i, x_[i] - gradient_[i]) - x_[i]));
+  return out;
+}
+
+// The first minimum along the projected steepest descent of the quadratic model (section 4).
+BoxProblem::Cauchy BoxProblem::cauchy_point() const {
+  const int64_t d = static_cast<int64_t>(x_.size());
+  Cauchy out{x_, Vector(2 * memory_.size())};
+  Vector ends(d, kInfinity), move(d);
+  std::vector<int64_t> order;
+  for (int64_t i = 0; i < d; ++i) {
+    const double g = gradient_[i];
+    if (g != 0) ends[i] = (x_[i] - (g < 0 ? upper_[i] : lower_[i])) / g;
+    if (ends[i] <= 0) continue;
+    move[i] = -g;
+    order.push_back(i);
+  }
+  std::ranges::stable_sort(order, {}, [&](int64_t i) { return ends[i]; });
+  const double theta = memory_.theta();
+  Vector p = memory_.transposed_times(move);
+  double slope = -dot(move, move);
+  double curve = -theta * slope - dot(p, memory_.middle_times(p));
+  const double least = kEpsilon * -theta * slope;
+  double at = 0, wanted = -slope / std::max(curve, least);
+  size_t next = 0;
+  for (; next < order.size() && slope < 0; ++next) {
+    const int64_t b = order[next];
+    const double span = ends[b] - at;
+    if (wanted < span) break;
+    out.x[b] = gradient_[b] < 0 ? upper_[b] : lower_[b];
+    const double g = gradient_[b], z = out.x[b] - x_[b];
+    for (size_t k = 0; k < p.size(); ++k) out.c[k] += span * p[k];
+    const Vector w = memory_.row(b), mw = memory_.middle_times(w);
+    slope += span * curve + g * g + theta * g * z - g * dot(mw, out.c);
+    curve -= theta * g * g + 2 * g * dot(mw, p) + g * g * dot(mw, w);
+    curve = std::max(curve, least);
+    for (size_t k = 0; k < p.size(); ++k) p[k] += g * w[k];
+    move[b] = 0;
+    wanted = -slope / curve;
+    at = ends[b];
+  }
+  wanted = std::max(wanted, 0.0);
+  if (!std::isfinite(wanted)) wanted = 0;
+  for (size_t k = next; k < order.size(); ++k) {
+    const int64_t i = order[k];
+    out.x[i] = clamp(i, x_[i] + (at + wanted) * move[i]);
+  }
+  for (size_t k = 0; k < p.size(); ++k) out.c[k] += wanted * p[k];
+  return out;
+}
+
+// The model's minimum over the coordinates that are free at the Cauchy point (section 5.1), brought
+// back into the box by projection, or by shortening where that is not a descent (Morales and
+// Nocedal, ACM TOMS 38(1), 2011).
+Vector BoxProblem::subspace_minimum(const Cauchy& cauchy) const {
+  const int64_t n = 2 * memory_.size();
+  std::vector<int64_t> free;
+  for (size_t i = 0; i < x_.size(); ++i)
+    if (cauchy.x[i] > lower_[i] && cauchy.x[i] < upper_[i]) free.push_back(static_cast<int64_t>(i));
+  if (free.empty() || n == 0) return cauchy.x;
+  const double theta = memory_.theta();
+  const Vector mc = memory_.middle_times(cauchy.c);
+  std::vector<Vector> rows;
+  Vector reduced, v(n), gram(n * n);
+  for (const int64_t i : free) {
+    rows.push_back(memory_.row(i));
+    const auto& w = rows.back();
+    reduced.push_back(gradient_[i] + theta * (cauchy.x[i] - x_[i]) - dot(w, mc));
+    for (int64_t k = 0; k < n; ++k) {
+      v[k] += w[k] * reduced.back();
+      for (int64_t j = 0; j < n; ++j) gram[k * n + j] += w[k] * w[j] / theta;
+    }
+  }
+  v = memory_.middle_times(v);
+  Vector system(n * n);  // I - M W' Z Z' W / theta
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t k = 0; k < n; ++k)
+      for (int64_t j = 0; j < n; ++j)
+        system[i * n + j] -= memory_.middle()[i * n + k] * gram[k * n + j];
+    system[i * n + i] += 1;
+  }
+  if (!solve(system, n, v, 1)) return cauchy.x;
+  Vector out = cauchy.x, step(free.size());
+  double descent = 0, longest = 1;
+  for (size_t k = 0; k < free.size(); ++k) {
+    const int64_t i = free[k];
+    step[k] = -reduced[k] / theta - dot(rows[k], v) / (theta * theta);
+    out[i] = clamp(i, cauchy.x[i] + step[k]);
+    const double room = (step[k] > 0 ? upper_[i] : lower_[i]) - cauchy.x[i];
+    if (step[k] != 0) longest = std::min(longest, std::max(0.0, room / step[k]));
+  }
+  for (size_t i = 0; i < x_.size(); ++i) descent += (out[i] - x_[i]) * gradient_[i];
+  if (descent <= 0) return out;
+  for (size_t k = 0; k < free.size(); ++k)
+    out[free[k]] = clamp(free[k], cauchy.x[free[k]] + longest * step[k]);
+  return out;
+}
+
+double BoxProblem::longest_step() const {
+  double longest = 1e10;
+  for (size_t i = 0; i < x_.size(); ++i) {
+    const double d = direction_[i];
+    if (d == 0) continue;
+    const double room = (d > 0 ? upper_[i] : lower_[i]) - x_[i];
+    longest = std::min(longest, std::max(0.0, room / d));
+  }
+  return longest;
+}
+
+bool BoxProblem::choose_direction() {
+  const Vector target = subspace_minimum(cauchy_point());
+  for (size_t i = 0; i < x_.size(); ++i) direction_[i] = target[i] - x_[i];
+  return dot(direction_, gradient_) < 0;
+}
+
+void BoxProblem::begin_iteration() {
+  if (!choose_direction()) {
+    // What the memory says is no descent: once more without it.
+    const bool remembered = memory_.size() > 0;
+    memory_.clear();
+    if (!remembered || !choose_direction()) {
+      stop_ = BoxStop::line_search;
+      return;
+    }
+  }
+  const bool boxed = std::ranges::all_of(lower_, [](double x) { return std::isfinite(x); }) &&
+                     std::ranges::all_of(upper_, [](double x) { return std::isfinite(x); });
+  longest_ = iterations_ == 0 && boxed ? 1 : std::max(longest_step(), kEpsilon);
+  const double norm = std::sqrt(dot(direction_, direction_));
+  const double first =
+      iterations_ == 0 && !boxed ? std::min(1 / norm, longest_) : std::min(1.0, longest_);
+  search_.emplace(LineSearch::Options{.longest = longest_}, value_, dot(direction_, gradient_),
+                  first);
+  searched_ = 0;
+  place_trial();
+}
+
+void BoxProblem::place_trial() {
+  for (size_t i = 0; i < x_.size(); ++i)
+    trial_[i] = clamp(i, x_[i] + search_->step() * direction_[i]);
+}
+
+// The value there was not finite: a search of its own over shorter steps.
+void BoxProblem::step_back() {
+  longest_ = search_->step() / 10;
+  search_.emplace(LineSearch::Options{.longest = longest_}, value_, dot(direction_, gradient_),
+                  longest_);
+  place_trial();
+}
+
+void BoxProblem::first(double value, const double* gradient) {
+  started_ = true;
+  value_ = value;
+  gradient_.assign(gradient, gradient + x_.size());
+  base::check(std::isfinite(value), "a bounded problem has a finite value at its start");
+  if (largest_projected_gradient() <= options_.projected_gradient) {
+    stop_ = BoxStop::projected_gradient;
+  } else if (options_.max_iterations == 0) {
+    stop_ = BoxStop::max_iterations;
+  } else {
+    begin_iteration();
+  }
+}
+
+void BoxProblem::tell(double value, const double* gradient) {
+  ++evaluations_;
+  if (!started_) return first(value, gradient);
+  ++searched_;
+  double slope = 0;
+  for (size_t i = 0; i < x_.size(); ++i) slope += gradient[i] * direction_[i];
+  const bool spent = searched_ >= options_.max_line_search;
+  if (!std::isfinite(value) || !std::isfinite(slope)) return spent ? give_up_step() : step_back();
+  const bool over = search_->tell(value, slope);
+  if (over && !search_->failed()) return accept(value, gradient);
+  if (over || spent) return give_up_step();
+  place_trial();
+}
+
+// No step of this direction will do: without the memory once more, or the end.
+void BoxProblem::give_up_step() {
+  if (memory_.size() == 0) {
+    stop_ = BoxStop::line_search;
+    return;
+  }
+  memory_.clear();
+  begin_iteration();
+}
+
+void BoxProblem::accept(double value, const double* gradient) {
+  Vector step(x_.size()), change(x_.size());
+  for (size_t i = 0; i < x_.size(); ++i) {
+    step[i] = trial_[i] - x_[i];
+    change[i] = gradient[i] - gradient_[i];
+  }
+  const double along = -dot(step, gradient_), curvature = dot(step, change);
+  const double before = value_;
+  x_ = trial_;
+  value_ = value;
+  gradient_.assign(gradient, gradient + x_.size());
+  ++iterations_;
+  if (largest_projected_gradient() <= options_.projected_gradient) {
+    stop_ = BoxStop::projected_gradient;
+    return;
+  }
+  const double scale = std::max({std::abs(before), std::abs(value), 1.0});
+  if (before - value <= options_.relative_reduction * scale) {
+    stop_ = BoxStop::relative_reduction;
+    return;
+  }
+  if (iterations_ >= options_.max_iterations) {
+    stop_ = BoxStop::max_iterations;
+    return;
+  }
+  if (curvature > kEpsilon * along) memory_.add(std::move(step), std::move(change));
+  begin_iteration();
+}
+
+}  // namespace preimage::optim
