@@ -1,5 +1,6 @@
 #include "preimage/eval/program_analysis.hpp"
 
+#include "observed_text.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 
@@ -62,15 +63,6 @@ std::string without_white_space(const std::string& text) {
     if (c != ' ' && c != '\t' && c != '\n' && c != '\r') out.push_back(c);
   }
   return out;
-}
-
-// The observed text, or "" where the program did not come so far.
-std::string observed_text(const sandbox::Record& record) {
-  const auto claimed =
-      record.facts.is_object() ? record.facts.value("claimed", base::Json()) : base::Json();
-  if (!claimed.is_object() || claimed.value("loaded", base::Json()) != true) return "";
-  const auto found = claimed.find("attribute");
-  return found != claimed.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 }  // namespace

@@ -54,8 +54,8 @@ std::string final_channel(std::string_view answer) {
   return std::string(found);
 }
 
-std::string normal_code(std::string_view answer) {
-  const auto text = with_line_feeds(extract_code(final_channel(answer)));
+std::string normal_lines(std::string_view code) {
+  const auto text = with_line_feeds(code);
   std::vector<std::string_view> lines;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -71,6 +71,10 @@ std::string normal_code(std::string_view answer) {
     out += *line;
   }
   return out;
+}
+
+std::string normal_code(std::string_view answer) {
+  return normal_lines(extract_code(final_channel(answer)));
 }
 
 }  // namespace preimage::text

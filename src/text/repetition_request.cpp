@@ -20,14 +20,15 @@ constexpr std::array kRepeating = {"repeat"sv,    "copy"sv,       "echo"sv,     
 constexpr std::array kWriting = {"print"sv,  "output"sv,  "write"sv, "return"sv,  "type"sv,
                                  "say"sv,    "give"sv,    "show"sv,  "display"sv, "emit"sv,
                                  "answer"sv, "respond"sv, "reply"sv, "rewrite"sv};
-constexpr std::array kAhead = {"this"sv,      "these"sv,   "following"sv, "below"sv,
-                               "verbatim"sv,  "exactly"sv, "literally"sv, "text"sv,
-                               "unchanged"sv, "back"sv};
+constexpr std::array kAhead = {"this"sv,     "these"sv,   "following"sv, "below"sv,
+                               "verbatim"sv, "exactly"sv, "literally"sv, "unchanged"sv};
 constexpr std::array kBehind = {"above"sv, "preceding"sv, "previous"sv};
-constexpr std::array kMarks = {":"sv, "\""sv, "'"sv, "`"sv, "\n"sv};
+constexpr std::array kMarks = {":"sv, "\n"sv};
+constexpr std::array kQuotes = {"\""sv, "'"sv, "`"sv};
 
-constexpr int64_t kReach = 8;         // tokens between a verb and what it points at
-constexpr int64_t kLeastContent = 4;  // tokens that are worth repeating
+constexpr int64_t kReach = 8;          // tokens between a verb and what it points at
+constexpr int64_t kNear = 3, kAt = 2;  // likewise of a mark, of a quote, where nothing points
+constexpr int64_t kLeastContent = 4;   // tokens that are worth repeating
 
 template <size_t N>
 bool among(const std::string& token, const std::array<std::string_view, N>& words) {
@@ -55,16 +56,17 @@ int64_t content(const std::vector<std::string>& tokens, int64_t begin, int64_t e
 // Behind a verb at `verb`: whether something is pointed at that stands in the text.
 bool points_at_text(const std::vector<std::string>& tokens, int64_t verb, bool repeating) {
   const int64_t size = std::ssize(tokens), reach = std::min(size, verb + 1 + kReach);
-  bool pointed = repeating;
+  bool pointed = false;
   for (int64_t i = verb + 1; i < reach; ++i) {
     const auto& token = tokens[static_cast<size_t>(i)];
     if (among(token, kBehind) && content(tokens, 0, verb) >= kLeastContent) return true;
-    const bool mark = among(token, kMarks);
-    if (mark && pointed && content(tokens, i + 1, size) >= kLeastContent) return true;
-    if (among(token, kAhead)) {
-      if (repeating && content(tokens, i + 1, size) >= kLeastContent) return true;
-      pointed = true;
-    }
+    const bool here = content(tokens, i + 1, size) >= kLeastContent;
+    const int64_t far = i - verb;
+    if (among(token, kMarks) && here && (pointed || (repeating && far <= kNear))) return true;
+    if (among(token, kQuotes) && here && (pointed || (repeating && far <= kAt))) return true;
+    if (!among(token, kAhead)) continue;
+    if (repeating && here) return true;
+    pointed = true;
   }
   return false;
 }

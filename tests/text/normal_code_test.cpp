@@ -26,6 +26,7 @@ TEST(NormalCode, TakesTheFirstBlockAndItsLines) {
   EXPECT_EQ(normal_code("\n \n  a = 1 \n\n  b\n \n"), "  a = 1\n\n  b");
   EXPECT_EQ(normal_code("a\rb\r\nc"), "a\nb\nc");
   EXPECT_EQ(normal_code(" \n\t\n"), "");
+  EXPECT_EQ(normal_lines("a  \r\n```\nb\n```\n\n"), "a\n```\nb\n```");
   EXPECT_EQ(normal_code("<|channel|>final<|message|>```py\nx\n```<|return|>"), "x");
 }
 

@@ -21,7 +21,8 @@ TEST(RepetitionRequest, IsNotSeenInDescriptions) {
        {"print this code", "write a python function that returns the sum of a list",
         "a function f that repeats a text n times", "Write clamp(value, low, high) in Python.",
         "def f(x): return the square of x", "return a copy of the list without its first element",
-        "show how to reverse a list", "repeat", ""}) {
+        "show how to reverse a list", "print the text 'hello world' n times in a loop",
+        "repeat a string 's' n times and return it in a list", "repeat", ""}) {
     EXPECT_FALSE(asks_for_repetition(prompt)) << prompt;
   }
 }

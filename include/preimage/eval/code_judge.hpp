@@ -2,55 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "preimage/eval/code_target.hpp"
 #include "preimage/eval/prompt_evaluator.hpp"
 #include "preimage/sandbox/judge.hpp"
 
 namespace preimage::eval {
-
-enum class Language { python, javascript, rust };
-// "python", ...; throws ExitCode::bad_data for another word.
-Language parse_language(const std::string& word);
-
-// A call of the target and what it gave: value or exception, as Python text.
-struct Probe {
-  std::string call;      // "f(3, [1, 2])"
-  std::string expected;  // a literal: "[2, 3]"; "" where it raised
-  std::string raised;    // the exception's class: "ValueError"; "" where it did not
-};
-
-struct CodeTarget {
-  std::string id;
-  Language language = Language::python;
-  std::string code;           // in normal form (text::normal_code)
-  std::string entry_point;    // "" : the last function that the code defines
-  std::vector<Probe> probes;  // of make_probes; fewer than three: none
-};
-
-struct ProbeOptions {
-  int64_t most = 8;   // probes kept
-  int64_t least = 3;  // with fewer, or with none that a stub fails, the target has no probes
-  std::vector<std::string> calls;  // tried first: "f(3)"; then calls made up from the signature
-};
-
-// Probes of each Python target, made by running it in the sandbox on fixed arguments, twice, in
-// processes of their own: calls whose outcomes differ, are no plain data or take longer than a
-// second are dropped, and so is a target that names the clock, the network, files or random numbers
-// (the walls would show the same answer each time). At least `least` probes, one of which a
-// function that returns None fails; else none. One request for each target and run.
-void make_probes(sandbox::Judge& judge, std::vector<CodeTarget>& targets,
-                 const ProbeOptions& options);
-
-// Two programs of the same language in all that a tokenizer sees: comments and strings as they
-// stand, layout between tokens left out (line breaks kept in JavaScript, whose grammar reads them).
-// Weaker than a syntax tree.
-bool tokens_equal(Language language, const std::string& a, const std::string& b);
 
 struct CodeJudgeOptions {
   int64_t forms = 32;        // programs whose trees are made in one request
@@ -58,23 +20,26 @@ struct CodeJudgeOptions {
 };
 
 // The terms, added to those of an answer, of answers whose PromptRequest::target is a target's id:
-//   "exact" (bool)      L0: normal forms are equal
-//   "ast" (bool)        L1: Python's trees without positions, comments, docstrings and kinds of
-//                       strings are equal; of other languages null
+//   "exact" (bool)        L0: normal forms (text::normal_code) are equal
+//   "parses" (bool)       null of other languages than Python, as the next three are
+//   "ast" (bool)          L1: trees without positions, comments, docstrings and kinds of strings
+//                         are equal
 //   "ast_renamed" (bool)  L2: likewise after local names are numbered by first occurrence
-//   "tok_eq" (bool)     tokens_equal; null of Python
-//   "parses" (bool)     of Python
-//   "exec"              probes passed / probes, by the split judge; null without probes
-// Answers of equal programs for one target are judged once.
+//   "exec" (number)       probes passed / probes, each by the split judge's verdict; null without
+//                         probes and where the sandbox failed
+//   "exec_verdict"        of all probes together: "PASS", "WRONG", ...; "" where they were not run
+//   "tok_eq" (bool)       text::source_tokens are equal: of JavaScript and Rust, else null
+// Equal programs for one target are judged once. Trees are made of many programs in one request;
+// a program that takes its fellows down is tried alone.
 class CodeJudge : public AnswerJudge {
  public:
-  // `judge` must outlive it and may serve nobody else meanwhile. Targets are in normal form, with
-  // their probes.
+  // `judge` must outlive it and may serve nobody else meanwhile. Waits for the trees of the Python
+  // targets; throws ExitCode::bad_data for one that does not parse.
   CodeJudge(sandbox::Judge& judge, std::vector<CodeTarget> targets,
             const CodeJudgeOptions& options = {});
   ~CodeJudge() override;
 
-  void submit(int64_t ticket, const PromptRequest& request, const Answer& answer) override;
+  int64_t submit(const PromptRequest& request, const Answer& answer) override;
   std::optional<std::pair<int64_t, base::Json>> next(double timeout_s) override;
   int64_t pending() const override;
   const CodeTarget& target(const std::string& id) const;

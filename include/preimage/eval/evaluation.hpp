@@ -40,21 +40,20 @@ struct Answer {
 };
 
 struct Evaluation {
-  std::string key;              // 32 hex digits: evaluation_key()
-  std::vector<Answer> answers;  // n
-  // Of target_ids, where they were given: -log p of each, nats; their mean; whether each is the
-  // argmax.
-  std::vector<float> target_nll;
-  double nll = 0;
-  bool target_greedy = false;
-  double seconds = 0;  // measured: from submission to result
+  std::string key;                // 32 hex digits: evaluation_key()
+  std::vector<Answer> answers;    // n
+  bool has_nll = false;           // target_ids were given:
+  std::vector<float> target_nll;  // -log p of each, nats
+  double nll = 0;                 // their mean
+  bool target_greedy = false;     // each is the argmax
+  double seconds = 0;             // measured: from submission to result
 };
 
 // What decides a model's answers beside the request.
 struct ModelIdentity {
   std::string model;    // its name in the results
   std::string weights;  // SHA-256 over the files that checkpoint_identity() lists, adapter included
-  std::string dtype;    // "float32"
+  std::string dtype;    // "Float", "BFloat16": as c10 names it
   std::string format;   // weight_format_name()
   std::string templates;  // SHA-256 of the chat template's files; "" where prompts are plain text
 };
@@ -70,7 +69,8 @@ std::string evaluation_key(const ModelIdentity& model, const PromptRequest& requ
 
 // For a unit's scalars in the journal. Without `completions`, ids, texts and per-token losses stay
 // out: what comes back has them empty, with `tokens`, `hash` and `nll` as they were. Numbers come
-// back bit by bit, NaN and infinities too.
+// back bit by bit, NaN and infinities too (those inside `terms` must be finite). `seconds`, which
+// is measured, stays out.
 base::Json to_json(const Evaluation& evaluation, bool completions);
 Evaluation evaluation_from_json(const base::Json& json);
 

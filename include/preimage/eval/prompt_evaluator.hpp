@@ -27,8 +27,9 @@ using Scorer = std::function<base::Json(const PromptRequest&, const Answer&)>;
 class AnswerJudge {
  public:
   virtual ~AnswerJudge() = default;
-  // Returns at once. `answer` has its terms already; it does not outlive the call.
-  virtual void submit(int64_t ticket, const PromptRequest& request, const Answer& answer) = 0;
+  // Returns at once; tickets count from 1. `answer` has its terms already; neither it nor the
+  // request outlives the call.
+  virtual int64_t submit(const PromptRequest& request, const Answer& answer) = 0;
   // Terms to be added to those of the answer with that ticket, in any order; waits up to
   // `timeout_s` (0: only looks).
   virtual std::optional<std::pair<int64_t, base::Json>> next(double timeout_s) = 0;
@@ -78,15 +79,15 @@ class PromptEvaluator {
   std::optional<Evaluated> next(double timeout_s = -1);
 
   int64_t pending() const;  // requests without a result
-  // Answers that may be asked for before more than two batches are waiting to be written: submit
-  // while it is above 0, and the model never runs short.
+  // Answers that may be asked for before two batches are waiting to be written and eight requests
+  // of each slot to be answered: submit while it is above 0, and the model never runs short.
   int64_t room() const;
   // Forgets all that is pending: a run that stops.
   void cancel();
 
   // Of this process; they depend on the number of ranks and on resumes.
   const EvaluationCounts& counts() const;
-  // Seconds inside the model, of all since the first submit: the share in which it generates.
+  // Seconds inside the model: against the clock's, the share of time in which it generates.
   double model_seconds() const;
 
  private:

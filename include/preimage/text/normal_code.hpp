@@ -11,9 +11,12 @@ namespace preimage::text {
 // there is no such marker. An answer that never came to its final channel is "".
 std::string final_channel(std::string_view answer);
 
-// final_channel; of it the first fenced block, or all of it; line ends as LF, white space (space,
-// tab, and the like of ASCII) at the ends of lines stripped, blank lines at both ends dropped. No
-// line end behind the last line. Idempotent on texts without fences.
+// Line ends as LF, white space (of ASCII) at the ends of lines stripped, blank lines at both ends
+// dropped, no line end behind the last line. Idempotent.
+std::string normal_lines(std::string_view code);
+
+// The program in an answer: final_channel; of it the first fenced block, or all of it; its
+// normal_lines. A program by itself, which may hold fences, is normalised by normal_lines.
 std::string normal_code(std::string_view answer);
 
 }  // namespace preimage::text
