@@ -26,17 +26,17 @@ struct VaeOptions {
   double weight_decay = 0.01;
   int64_t batch_size = 64;
   double grad_clip = 1;
-  // "held_out": stops on the deterministic reconstruction (decode(mu)) of `holdout` of the data, best
-  // and counter reset when the annealing ends, best weights restored. "plan": stops on the training
-  // reconstruction of sampled z from the first epoch on, and keeps the last weights.
+  // "held_out": stops on the deterministic reconstruction (decode(mu)) of `holdout` of the data,
+  // best and counter reset when the annealing ends, best weights restored. "plan": stops on the
+  // training reconstruction of sampled z from the first epoch on, and keeps the last weights.
   std::string stopping = "held_out";
   double holdout = 0.15;
   void fields(base::Fields& f);
   base::ConfigErrors check(const std::string& prefix) const;
 };
 
-// beta(e) = beta e / annealing_epochs below annealing_epochs, then beta; the learning rate of epoch e:
-// cosine over 2 x epochs from lr to eta_min.
+// beta(e) = beta e / annealing_epochs below annealing_epochs, then beta; the learning rate of epoch
+// e: cosine over 2 x epochs from lr to eta_min.
 double vae_beta(const VaeOptions& options, int64_t epoch);
 double vae_learning_rate(const VaeOptions& options, int64_t epoch);
 
@@ -71,11 +71,11 @@ struct VaeEpoch {
 };
 
 struct VaeQuality {
-  double cosine_mean = 0, cosine_std = 0, cosine_min = 0;           // with z = mu
-  double sampled_mean = 0, sampled_std = 0, sampled_min = 0;        // with sampled z
+  double cosine_mean = 0, cosine_std = 0, cosine_min = 0;     // with z = mu
+  double sampled_mean = 0, sampled_std = 0, sampled_min = 0;  // with sampled z
   double kl_mean = 0;
-  int64_t active_units = 0;    // dimensions with Var_x(mu_d(x)) > 0.01 (Burda et al., ICLR 2016)
-  double effective_rank = 0;   // exp of the entropy of mu's normalised singular values (Roy 2007)
+  int64_t active_units = 0;   // dimensions with Var_x(mu_d(x)) > 0.01 (Burda et al., ICLR 2016)
+  double effective_rank = 0;  // exp of the entropy of mu's normalised singular values (Roy 2007)
 };
 VaeQuality vae_quality(const Vae& vae, const at::Tensor& x, const base::RandomStream& random);
 
