@@ -16,6 +16,8 @@ namespace preimage::eval {
 namespace {
 
 constexpr int kTries = 2;  // of a request that the sandbox failed
+// A program that hangs is asked one probe after another, and no more once so many hung.
+constexpr int64_t kMostHanging = 2;
 
 struct Target {
   CodeTarget code;
@@ -30,8 +32,9 @@ struct Question {
   std::vector<int64_t> tickets;  // that wait for it
   base::Json terms = base::Json::object();
   bool done = false;
-  int64_t probes_left = 0, passed = 0;  // while probes run one by one
-  bool infra = false;
+  // While probes run by themselves: all at once, or one after another where the program hangs.
+  int64_t probes_left = 0, passed = 0, hung = 0;
+  bool hangs = false, infra = false;
 };
 
 std::vector<std::string> tokens_of(Language language, const std::string& code) {
@@ -222,18 +225,27 @@ void CodeJudge::State::take_all_probes(const sandbox::Record& record, Question& 
     question.terms["exec"] = 0.0;
   if (!question.terms["exec"].is_null()) return finish(question);
   question.probes_left = std::ssize(target.probes);
-  for (size_t i = 0; i < target.probes.size(); ++i)
+  question.hangs = record.verdict == Verdict::timeout;
+  const size_t now = question.hangs ? 1 : target.probes.size();
+  for (size_t i = 0; i < now; ++i)
     ask(Asked::Kind::one_probe, {&question}, probe_request(target, question.code, i, 1));
 }
 
 void CodeJudge::State::take_one_probe(const sandbox::Record& record, Question& question) {
   question.infra |= record.verdict == sandbox::Verdict::infra;
   question.passed += record.verdict == sandbox::Verdict::pass ? 1 : 0;
-  if (--question.probes_left > 0) return;
-  if (!question.infra) {
-    question.terms["exec"] = static_cast<double>(question.passed) /
-                             static_cast<double>(question.target->code.probes.size());
+  question.hung += record.verdict == sandbox::Verdict::timeout ? 1 : 0;
+  const auto& target = question.target->code;
+  const int64_t all = std::ssize(target.probes);
+  if (--question.probes_left > 0 && !(question.hangs && question.hung == kMostHanging)) {
+    if (question.hangs) {
+      const auto next = static_cast<size_t>(all - question.probes_left);
+      ask(Asked::Kind::one_probe, {&question}, probe_request(target, question.code, next, 1));
+    }
+    return;
   }
+  if (!question.infra)
+    question.terms["exec"] = static_cast<double>(question.passed) / static_cast<double>(all);
   finish(question);
 }
 

@@ -131,5 +131,33 @@ TEST_P(TargetLosses, FallAlongTheirGradient) {
   EXPECT_NEAR((before.mean - after.mean) / (step * norm2), 1, 0.1);
 }
 
+// Of every family, mixtures of experts among them: the gradient against differences of the loss,
+// and the bits of a request alone.
+class Families : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(All, Families,
+                         testing::Values("gpt_oss", "gpt_oss_mxfp4", "deepseek_v3", "qwen3",
+                                         "llama3_tied"));
+
+TEST_P(Families, HaveTheGradientOfTheirLoss) {
+  const auto model = load_model(fixture("families") / GetParam(), {});
+  ScoreRequest request{.embeddings = model->embed(at::tensor({5, 17, 40, 8}, at::kLong)),
+                       .continuation = {9, 30, 2}};
+  const auto at = [&](double step, const at::Tensor& along) {
+    auto moved = request;
+    moved.embeddings = request.embeddings + step * along;
+    return target_loss(*model, {moved}, {})[0].mean;
+  };
+  const auto gradient = target_loss(*model, {request}, {.gradient = true})[0].gradient;
+  const auto norm = gradient.norm().item<double>();
+  ASSERT_GT(norm, 1e-4);
+  const double step = 2e-3;
+  EXPECT_NEAR((at(step, gradient / norm) - at(-step, gradient / norm)) / (2 * step) / norm, 1,
+              0.03);
+  const ScoreRequest other{.prompt = {3, 4, 5, 6, 7}, .continuation = {1, 2}};
+  const auto together = target_loss(*model, {other, request, other}, {.gradient = true});
+  EXPECT_TRUE(at::equal(together[1].gradient, gradient));
+  EXPECT_TRUE(at::equal(together[0].gradient, together[2].gradient));
+}
+
 }  // namespace
 }  // namespace preimage::lm

@@ -29,8 +29,9 @@ struct CodeJudgeOptions {
 //                         probes and where the sandbox failed
 //   "exec_verdict"        of all probes together: "PASS", "WRONG", ...; "" where they were not run
 //   "tok_eq" (bool)       text::source_tokens are equal: of JavaScript and Rust, else null
-// Equal programs for one target are judged once. Trees are made of many programs in one request;
-// a program that takes its fellows down is tried alone.
+// Of a program that runs out of time, probes are tried one after another, and once two of them hang
+// the rest counts as not passed. Equal programs for one target are judged once. Trees are made of
+// many programs in one request; a program that takes its fellows down is tried alone.
 class CodeJudge : public AnswerJudge {
  public:
   // `judge` must outlive it and may serve nobody else meanwhile. Waits for the trees of the Python
