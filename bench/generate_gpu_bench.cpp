@@ -3,7 +3,9 @@
 // with --check, whether completions have the same bits in every company.
 //
 //   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8] [--no-fast] [SHAPE...]
-//   shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b gpt-oss-20b gpt-oss-20b-5k (experts in MXFP4)
+//   shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b gpt-oss-20b gpt-oss-20b-5k (experts in MXFP4);
+//   qwen2.5-7b-uneven (each sequence another length of 16 to 256), qwen3-4b-sampled (temperature
+//   0.7, top-p 0.95)
 //
 // Each shape is measured twice, the second time under --fast: what determinism costs. --weights:
 // the matrices of the layers in fewer bits. --requests: how many are compared (1,000).
@@ -39,7 +41,21 @@ struct Work {
   lm::ModelConfig model;
   int64_t sequences, prompt, fresh;
   int64_t prefill_tokens = 8192;
+  int64_t least = 0;  // new tokens are drawn from [least, fresh]; 0: all have `fresh`
+  double temperature = 0, top_p = 1;
 };
+
+// New tokens of each sequence.
+std::vector<int64_t> lengths(const Work& w) {
+  std::vector<int64_t> all(static_cast<size_t>(w.sequences), w.fresh);
+  if (w.least == 0) return all;
+  const base::RandomStream random(4, w.name, "lengths");
+  uint64_t at = 0;
+  for (auto& length : all)
+    length = w.least +
+             static_cast<int64_t>(random.below(static_cast<uint64_t>(w.fresh - w.least + 1), at++));
+  return all;
+}
 
 lm::ModelConfig config(int64_t hidden, int64_t inner, int64_t layers, int64_t heads, int64_t kv,
                        int64_t vocabulary) {
@@ -73,6 +89,10 @@ std::vector<Work> works() {
   all[0].model.qkv_bias = true;
   all[2].model.family = "qwen3";
   all[2].model.tied_embeddings = true, all[2].model.qk_norm = true;
+  const auto seven = all[0].model, four = all[2].model;
+  all.insert(all.begin() + 1, {"qwen2.5-7b", seven, 512, 256, 512});
+  all.push_back({"qwen2.5-7b-uneven", seven, 512, 256, 256, 8192, 16});
+  all.push_back({"qwen3-4b-sampled", four, 258, 512, 512, 8192, 0, 0.7, 0.95});
   return all;
 }
 
@@ -178,17 +198,20 @@ Ideal ideal_time(const Work& w, Weights weights, const Ceilings& top) {
   const double expert = c.experts ? n(c.layers) * 3 * d * inner : 0;  // one in every layer
   const double chosen = c.experts ? n(c.experts->experts_per_token) : 0;
   const double all = c.experts ? n(c.experts->experts) : 1;
-  // Experts that at least one of the batch chose, were every choice as likely as any other.
-  const double met = all * (1 - std::pow(1 - chosen / all, batch));
   const double pairs = n(w.prompt) * n(w.prompt + 1) / 2;  // query and key, of one prompt
   const double attention = 4 * q * n(c.layers);            // operations of a pair
   Ideal ideal;
   ideal.prefill = batch *
                   (2 * (body + chosen * expert) * n(w.prompt) + attention * pairs + 2 * head) /
                   top.flops;
+  const auto fresh = lengths(w);
   for (int64_t step = 1; step < w.fresh; ++step) {
-    const double seen = batch * n(w.prompt + step);
-    const double operations = 2 * batch * (body + chosen * expert + head) + attention * seen;
+    const double live =
+        n(std::count_if(fresh.begin(), fresh.end(), [&](int64_t l) { return l > step; }));
+    // Experts that at least one of the batch chose, were every choice as likely as any other.
+    const double met = all * (1 - std::pow(1 - chosen / all, live));
+    const double seen = live * n(w.prompt + step);
+    const double operations = 2 * live * (body + chosen * expert + head) + attention * seen;
     const double bytes =
         of_weight * body + 2 * head + met * expert * 4.25 / 8 + seen * 2 * 2 * kv * n(c.layers);
     ideal.decode += std::max(operations / top.flops, bytes / top.bytes);
@@ -196,15 +219,19 @@ Ideal ideal_time(const Work& w, Weights weights, const Ceilings& top) {
   return ideal;
 }
 
-std::vector<GenerateRequest> fixed_requests(const Work& w, int64_t fresh) {
+// Of at most `most` new tokens.
+std::vector<GenerateRequest> requests_of(const Work& w, int64_t most) {
   const base::RandomStream random(3, w.name, "prompts");
   std::vector<GenerateRequest> requests(static_cast<size_t>(w.sequences));
+  const auto fresh = lengths(w);
   uint64_t at = 0;
-  for (auto& r : requests) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto& r = requests[i];
     for (int64_t t = 0; t < w.prompt; ++t)
       r.ids.push_back(
           static_cast<int64_t>(random.below(static_cast<uint64_t>(w.model.vocab_size), at++)));
-    r.max_new_tokens = fresh;
+    r.max_new_tokens = std::min(most, fresh[i]);
+    r.sampling = {.temperature = w.temperature, .top_p = w.top_p, .seed = i};
   }
   return requests;
 }
@@ -218,14 +245,15 @@ void measure(const Work& w, const lm::Model& model, const Ceilings& top, const W
   const bool fast = way.fast;
   const GenerateOptions options{
       .batch = w.sequences, .prefill_tokens = w.prefill_tokens, .fast = fast};
-  const auto all = fixed_requests(w, w.fresh), prompts = fixed_requests(w, 1);
+  const auto all = requests_of(w, w.fresh), prompts = requests_of(w, 1);
   const auto run = [&](const std::vector<GenerateRequest>& requests) {
     return seconds_of([&] { lm::generate(model, requests, options); });
   };
-  run(fixed_requests(w, 4));  // settles the choice of every product
+  run(requests_of(w, 4));  // settles the choice of every product
   const double prefill = run(prompts), whole = std::min(run(all), run(all));
   const auto ideal = ideal_time(w, way.weights, top);
-  const double tokens = static_cast<double>(w.sequences * w.fresh);
+  double tokens = 0;
+  for (const auto& r : all) tokens += static_cast<double>(r.max_new_tokens);
   std::printf(
       "{\"shape\":\"%s\",\"fast\":%s,\"sequences\":%lld,\"prompt\":%lld,\"new\":%lld,"
       "\"seconds\":%.3f,\"tokens_per_s\":%.0f,\"ideal_s\":%.3f,\"ideal_tokens_per_s\":%.0f,"
