@@ -34,7 +34,7 @@ class Judging : public testing::Test {
   // The terms of each answer for one target, in order.
   std::vector<base::Json> judge(std::vector<CodeTarget> targets, const std::string& target,
                                 const std::vector<std::string>& answers) {
-    CodeJudge judge(opened.pool, std::move(targets), {.forms = 4});
+    CodeJudge judge(opened->pool, std::move(targets), {.forms = 4});
     std::map<int64_t, size_t> which;
     for (size_t i = 0; i < answers.size(); ++i) {
       Answer answer;
@@ -47,14 +47,16 @@ class Judging : public testing::Test {
     return terms;
   }
 
-  static sandbox::PoolOptions options() {
-    auto quick = sandbox::tests::quick_options();
-    quick.limits.cpu_s = 0.5;
-    quick.confirm_timeouts = false;
-    return quick;
+  static void SetUpTestSuite() {
+    auto options = sandbox::tests::quick_options();
+    options.limits.cpu_s = 0.5;
+    options.confirm_timeouts = false;
+    opened = std::make_unique<sandbox::tests::Opened>(options);
   }
-  sandbox::tests::Opened opened{options()};
+  static void TearDownTestSuite() { opened.reset(); }
+  static std::unique_ptr<sandbox::tests::Opened> opened;
 };
+std::unique_ptr<sandbox::tests::Opened> Judging::opened;
 
 TEST_F(Judging, LevelsOfPythonTrees) {
   const std::string code = kCount;
@@ -124,7 +126,7 @@ TEST_F(Judging, ScopesOfRenamedNames) {
   for (const auto* list : {&same, &different}) {
     for (const auto& [target, answer] : *list) targets.push_back(python(target, target));
   }
-  CodeJudge judge(opened.pool, targets);
+  CodeJudge judge(opened->pool, targets);
   std::map<int64_t, std::pair<bool, std::string>> expected;
   for (const auto* list : {&same, &different}) {
     for (const auto& [target, text] : *list) {
@@ -156,7 +158,7 @@ TEST_F(Judging, ProbesAreMadeByTheTargetItself) {
       python(
           "two",
           "def helper(x):\n    return x\n\ndef join(words, mark):\n    return mark.join(words)")};
-  make_probes(opened.pool, targets, {.calls = {"count_even([2, 4, 6, 8])"}});
+  make_probes(opened->pool, targets, {.calls = {"count_even([2, 4, 6, 8])"}});
   const auto& count = targets[0];
   EXPECT_EQ(count.entry_point, "count_even");
   ASSERT_GE(count.probes.size(), 3u);
@@ -172,14 +174,14 @@ TEST_F(Judging, ProbesAreMadeByTheTargetItself) {
   EXPECT_EQ(targets[6].entry_point, "join");
   EXPECT_GE(targets[6].probes.size(), 3u);
   auto again = targets;
-  make_probes(opened.pool, again, {.calls = {"count_even([2, 4, 6, 8])"}});
+  make_probes(opened->pool, again, {.calls = {"count_even([2, 4, 6, 8])"}});
   for (size_t i = 0; i < targets.size(); ++i) EXPECT_EQ(again[i].probes, targets[i].probes) << i;
 }
 
 TEST_F(Judging, ProbesAreTheSplitJudgesWord) {
   std::vector<CodeTarget> targets = {python("count", kCount), python("divide", kDivide)};
   // 0: what a wrong program may give as well.
-  make_probes(opened.pool, targets, {.calls = {"count_even([])"}});
+  make_probes(opened->pool, targets, {.calls = {"count_even([])"}});
   for (const auto& target : targets) ASSERT_GE(target.probes.size(), 3u);
   const std::string rewrite = "count_even = lambda v: sum(x % 2 == 0 for x in v)";
   const auto terms = judge(
@@ -220,8 +222,8 @@ TEST_F(Judging, OtherLanguagesByTheirTokens) {
 }
 
 TEST_F(Judging, RefusesTargetsThatAreNoPrograms) {
-  EXPECT_THROW(CodeJudge(opened.pool, {python("bad", "def (")}), base::Error);
-  EXPECT_THROW(CodeJudge(opened.pool, {python("a", "x = 1"), python("a", "x = 2")}), base::Error);
+  EXPECT_THROW(CodeJudge(opened->pool, {python("bad", "def (")}), base::Error);
+  EXPECT_THROW(CodeJudge(opened->pool, {python("a", "x = 1"), python("a", "x = 2")}), base::Error);
 }
 
 }  // namespace
