@@ -1,10 +1,11 @@
-// Prompts evaluated on one GPU: shape of Qwen2.5-7B, random bfloat16 weights, generations of 200
-// different prompts of 40 tokens, answers and targets of 300. Unique evaluations a second, and the
-// share of time inside the model, while threads compare and the sandbox judges.
+// Generations of different prompts of 40 tokens evaluated, answers and targets of 300: unique
+// evaluations a second, and the share of time inside the model, while threads compare and the
+// sandbox judges.
 //
-//   evaluator_gpu_bench [POPULATION] [GENERATIONS]
+//   evaluator_bench [cuda|cpu] [POPULATION] [GENERATIONS]      (from the repository root)
 //
-// Random weights write no programs: the sandbox is given, for each answer, one of the variants of a
+// cuda: the shape of Qwen2.5-7B in bfloat16 with random weights; cpu: pocket-coder. Neither writes
+// the program that is looked for: the sandbox is given, for each answer, one of the variants of a
 // program that a search meets (the target, a rewrite, wrong ones, text that does not parse), with a
 // number in it that makes every tenth one new.
 #include <ATen/ATen.h>
@@ -26,7 +27,7 @@
 namespace preimage::eval {
 namespace {
 
-constexpr int64_t kPrompt = 40, kAnswer = 300;
+constexpr int64_t kPrompt = 40, kAnswer = 300, kTokens = 2000;  // ids that every model here has
 const char* const kProgram =
     "def running_total(values, start):\n    total = start\n    out = []\n    for value in values:\n"
     "        total += value\n        out.append(total)\n    return out";
@@ -50,7 +51,7 @@ std::vector<int64_t> random_ids(const std::string& unit, int64_t count) {
   const base::RandomStream random(1, unit, "bench");
   std::vector<int64_t> ids;
   for (int64_t i = 0; i < count; ++i)
-    ids.push_back(static_cast<int64_t>(random.below(150000, static_cast<uint64_t>(i))));
+    ids.push_back(static_cast<int64_t>(random.below(kTokens, static_cast<uint64_t>(i))));
   return ids;
 }
 
@@ -81,9 +82,10 @@ class Variants : public AnswerJudge {
   int64_t count_ = 0;
 };
 
-void run(sandbox::Judge& sandbox, int64_t population, int64_t generations) {
-  const std::string folder = "jobs/models/pocket-coder";  // its tokenizer; from the repository root
-  const auto model = load_text_model(folder, random_model(), false);
+void run(sandbox::Judge& sandbox, bool cuda, int64_t population, int64_t generations) {
+  const std::string folder = "jobs/models/pocket-coder";  // of the large model the tokenizer alone
+  const auto model =
+      load_text_model(folder, cuda ? random_model() : lm::load_model(folder, {}), false);
   std::vector<CodeTarget> targets = {{.id = "t", .code = kProgram}};
   make_probes(sandbox, targets);
   CodeJudge code(sandbox, targets);
@@ -129,10 +131,10 @@ int main(int argc, char** argv) {
   try {
     auto supervisor = preimage::sandbox::start_supervisor();  // before any thread
     preimage::sandbox::Pool pool(supervisor, {});
-    preimage::eval::run(pool, argc > 1 ? std::atoll(argv[1]) : 200,
-                        argc > 2 ? std::atoll(argv[2]) : 3);
+    preimage::eval::run(pool, argc < 2 || std::string(argv[1]) == "cuda",
+                        argc > 2 ? std::atoll(argv[2]) : 200, argc > 3 ? std::atoll(argv[3]) : 3);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "evaluator_gpu_bench: %s\n", error.what());
+    std::fprintf(stderr, "evaluator_bench: %s\n", error.what());
     return 70;
   }
   return 0;
