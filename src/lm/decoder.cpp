@@ -26,6 +26,18 @@ Decoder::Decoder(const ModelConfig& config, const WeightSource& source) : config
                             : source.matrix("lm_head.weight", c.vocab_size, c.hidden_size);
 }
 
+Decoder::Decoder(const Decoder& base, const Changes& changes)
+    : config_(base.config_),
+      embedding_(base.embedding_),
+      heads_(base.heads_),
+      norm_(base.norm_),
+      head_(base.head_) {
+  for (const auto& layer : base.layers_) {
+    layers_.push_back({layer.input_norm, layer.post_norm, layer.attention->changed(changes),
+                       layer.feed_forward->changed(changes)});
+  }
+}
+
 nn::RotaryTable Decoder::rotary_table(int64_t positions) const {
   const std::scoped_lock lock(rotary_mutex_);
   if (!rotary_.cos.defined() || rotary_.cos.size(0) < positions) {

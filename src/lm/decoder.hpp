@@ -9,10 +9,9 @@
 #include "preimage/lm/layer_range.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/nn/layers.hpp"
+#include "projection.hpp"
 
 namespace preimage::lm {
-
-class WeightSource;
 
 // What the layers of one forward pass have in common.
 struct LayerPass {
@@ -26,6 +25,9 @@ class SelfAttention {
   virtual const nn::HeadLayout& heads() const = 0;
   // Normed hidden states [tokens, d] -> what is added to the residual stream [tokens, d].
   virtual at::Tensor forward(const at::Tensor& x, int64_t layer, const LayerPass& pass) const = 0;
+  // The same part with an adapter's changes; all frozen weights are shared.
+  virtual std::shared_ptr<const SelfAttention> changed(const Changes& changes) const = 0;
+  virtual std::vector<const Projection*> projections() const = 0;
 };
 
 class FeedForward {
@@ -35,17 +37,22 @@ class FeedForward {
   virtual at::Tensor forward(const at::Tensor& x) const = 0;
   // As Model::capturable(), for rows of a dtype.
   virtual bool capturable(at::ScalarType) const { return true; }
+  // As those of SelfAttention. Routed experts and routers carry no changes.
+  virtual std::shared_ptr<const FeedForward> changed(const Changes& changes) const = 0;
+  virtual std::vector<const Projection*> projections() const = 0;
 };
 
 struct DecoderLayer {
   at::Tensor input_norm, post_norm;  // [d]
-  std::unique_ptr<SelfAttention> attention;
-  std::unique_ptr<FeedForward> feed_forward;
+  std::shared_ptr<const SelfAttention> attention;
+  std::shared_ptr<const FeedForward> feed_forward;
 };
 
 class Decoder : public Model {
  public:
   Decoder(const ModelConfig& config, const WeightSource& source);
+  // `base` with an adapter's changes in place of any that it has.
+  Decoder(const Decoder& base, const Changes& changes);
 
   const ModelConfig& config() const override { return config_; }
   at::ScalarType dtype() const override { return embedding_.scalar_type(); }
@@ -59,6 +66,7 @@ class Decoder : public Model {
   bool capturable() const override;
   const nn::Weight& head() const override { return head_; }
   const at::Tensor& embedding_table() const override { return embedding_; }
+  const std::vector<DecoderLayer>& layers() const { return layers_; }
 
  private:
   nn::RotaryTable rotary_table(int64_t positions) const;

@@ -20,15 +20,15 @@ struct LowRank {
   // down and up are float32 and may change in place between two calls: they are packed anew in each
   // product. Otherwise they are constants, perhaps narrower than x.
   bool live = false;
-  // Undefined, or a zero leaf whose gradient becomes that of each sample by itself, in float32:
-  // [samples, r] to the gain, or without a gain [samples, out, r] to `up`.
-  at::Tensor of_samples;
+  // Undefined, or zero leaves whose gradients become those of each sample by itself, in float32:
+  // [samples, r] to the gain; [samples, out, r] to `up` and [samples, r, in] to `down`.
+  at::Tensor gain_of_samples, up_of_samples, down_of_samples;
 };
 
 // x [rows, in] -> [rows, out], in the dtype of x: the frozen product, plus the changes computed in
 // float32 (the constants' products in their dtype on CUDA), rounded once more. A row depends on
-// itself alone, as in linear(). Differentiable in x, in the gains, in live matrices, and in
-// of_samples. The rows of sample i are [samples[i], samples[i + 1]); needed with of_samples.
+// itself alone, as in linear(). Differentiable in x, in the gains, in live matrices, and
+// for the leaves of samples. The rows of sample i are [samples[i], samples[i + 1]).
 at::Tensor adapted_linear(const at::Tensor& x, const Weight& weight,
                           const std::vector<LowRank>& changes,
                           const std::vector<int64_t>& samples = {});

@@ -22,43 +22,41 @@ class GroupedAttention : public SelfAttention {
               .scale = 1 / std::sqrt(static_cast<double>(c.head_dim)),
               .sliding_window = c.window(layer),
               .sinks = std::move(sinks)};
-    at::Tensor bias;
-    if (c.qkv_bias) {
-      bias = at::cat({source.tensor(name("q_proj.bias"), {q}),
-                      source.tensor(name("k_proj.bias"), {kv}),
-                      source.tensor(name("v_proj.bias"), {kv})});
-    }
-    qkv_ = nn::stacked(
-        {source.matrix(name("q_proj.weight"), q, d), source.matrix(name("k_proj.weight"), kv, d),
-         source.matrix(name("v_proj.weight"), kv, d)},
-        std::move(bias));
+    qkv_ = Projection(source, {{name("q_proj"), q}, {name("k_proj"), kv}, {name("v_proj"), kv}}, d,
+                      c.qkv_bias);
     if (c.qk_norm) {
       norms_ = {source.tensor(name("q_norm.weight"), {c.head_dim}),
                 source.tensor(name("k_norm.weight"), {c.head_dim}), c.query_heads, c.kv_heads,
                 c.rms_norm_eps};
     }
-    output_ = nn::stacked({source.matrix(name("o_proj.weight"), d, q)},
-                          c.output_bias ? source.tensor(name("o_proj.bias"), {d}) : at::Tensor());
+    output_ = Projection(source, {{name("o_proj"), d}}, q, c.output_bias);
   }
 
   const nn::HeadLayout& heads() const override { return heads_; }
 
   at::Tensor forward(const at::Tensor& x, int64_t layer, const LayerPass& pass) const override {
-    auto qkv = nn::linear(x, qkv_);
+    auto qkv = qkv_(x);
     const auto& positions = pass.context.positions();
     if (norms_.query_weight.defined()) {
       qkv = nn::normed_rotary(std::move(qkv), norms_, pass.table, positions);
     } else {
       qkv = nn::rotary(qkv, pass.table, positions, heads_.query_heads + heads_.kv_heads);
     }
-    return nn::linear(pass.context.attend(layer, qkv, heads_), output_);
+    return output_(pass.context.attend(layer, qkv, heads_));
   }
+
+  std::shared_ptr<const SelfAttention> changed(const Changes& changes) const override {
+    auto out = std::make_shared<GroupedAttention>(*this);
+    out->qkv_ = qkv_.changed(changes), out->output_ = output_.changed(changes);
+    return out;
+  }
+  std::vector<const Projection*> projections() const override { return {&qkv_, &output_}; }
 
  private:
   nn::HeadLayout heads_;
-  nn::Weight qkv_;       // [(query_heads + 2 kv_heads) * head_dim, d]
+  Projection qkv_;       // [(query_heads + 2 kv_heads) * head_dim, d]
   nn::HeadNorms norms_;  // its weights undefined: heads are not normed
-  nn::Weight output_;    // [d, query_heads * head_dim]
+  Projection output_;    // [d, query_heads * head_dim]
 };
 
 class GatedMlp : public FeedForward {
@@ -66,26 +64,23 @@ class GatedMlp : public FeedForward {
   GatedMlp(const ModelConfig& c, const std::string& prefix, int64_t inner,
            const WeightSource& source) {
     const int64_t d = c.hidden_size;
-    at::Tensor bias, down_bias;
-    if (c.mlp_bias) {
-      bias = at::cat({source.tensor(prefix + "gate_proj.bias", {inner}),
-                      source.tensor(prefix + "up_proj.bias", {inner})});
-      down_bias = source.tensor(prefix + "down_proj.bias", {d});
-    }
-    gate_up_ = nn::stacked({source.matrix(prefix + "gate_proj.weight", inner, d),
-                            source.matrix(prefix + "up_proj.weight", inner, d)},
-                           std::move(bias));
-    down_ =
-        nn::stacked({source.matrix(prefix + "down_proj.weight", d, inner)}, std::move(down_bias));
+    gate_up_ = Projection(source, {{prefix + "gate_proj", inner}, {prefix + "up_proj", inner}}, d,
+                          c.mlp_bias);
+    down_ = Projection(source, {{prefix + "down_proj", d}}, inner, c.mlp_bias);
   }
 
-  at::Tensor forward(const at::Tensor& x) const override {
-    return nn::linear(nn::swiglu(nn::linear(x, gate_up_)), down_);
+  at::Tensor forward(const at::Tensor& x) const override { return down_(nn::swiglu(gate_up_(x))); }
+
+  std::shared_ptr<const FeedForward> changed(const Changes& changes) const override {
+    auto out = std::make_shared<GatedMlp>(*this);
+    out->gate_up_ = gate_up_.changed(changes), out->down_ = down_.changed(changes);
+    return out;
   }
+  std::vector<const Projection*> projections() const override { return {&gate_up_, &down_}; }
 
  private:
-  nn::Weight gate_up_;  // [2 * inner, d], gate first
-  nn::Weight down_;     // [d, inner]
+  Projection gate_up_;  // [2 * inner, d], gate first
+  Projection down_;     // [d, inner]
 };
 
 }  // namespace
@@ -124,9 +119,10 @@ void add_grouped_attention(const ModelConfig& c, int64_t layer, TensorList& list
   if (c.output_bias) add("o_proj.bias", {d});
 }
 
-std::unique_ptr<SelfAttention> grouped_attention(const ModelConfig& config, int64_t layer,
-                                                 const WeightSource& source, at::Tensor sinks) {
-  return std::make_unique<GroupedAttention>(config, layer, source, std::move(sinks));
+std::shared_ptr<const SelfAttention> grouped_attention(const ModelConfig& config, int64_t layer,
+                                                       const WeightSource& source,
+                                                       at::Tensor sinks) {
+  return std::make_shared<GroupedAttention>(config, layer, source, std::move(sinks));
 }
 
 void add_gated_mlp(const ModelConfig& c, const std::string& prefix, int64_t inner,
@@ -140,9 +136,9 @@ void add_gated_mlp(const ModelConfig& c, const std::string& prefix, int64_t inne
   }
 }
 
-std::unique_ptr<FeedForward> gated_mlp(const ModelConfig& config, const std::string& prefix,
-                                       int64_t inner, const WeightSource& source) {
-  return std::make_unique<GatedMlp>(config, prefix, inner, source);
+std::shared_ptr<const FeedForward> gated_mlp(const ModelConfig& config, const std::string& prefix,
+                                             int64_t inner, const WeightSource& source) {
+  return std::make_shared<GatedMlp>(config, prefix, inner, source);
 }
 
 TensorList common_tensors(const ModelConfig& c) {

@@ -24,13 +24,14 @@ TensorList with_embeddings(const ModelConfig& config,
 // Grouped-query attention of a layer: its tensors, and the part of the model. `sinks`
 // [query_heads] float32, or undefined.
 void add_grouped_attention(const ModelConfig& config, int64_t layer, TensorList& list);
-std::unique_ptr<SelfAttention> grouped_attention(const ModelConfig& config, int64_t layer,
-                                                 const WeightSource& source, at::Tensor sinks = {});
+std::shared_ptr<const SelfAttention> grouped_attention(const ModelConfig& config, int64_t layer,
+                                                       const WeightSource& source,
+                                                       at::Tensor sinks = {});
 
 // A gated MLP under `prefix` ("model.layers.3.mlp.") with `inner` features.
 void add_gated_mlp(const ModelConfig& config, const std::string& prefix, int64_t inner,
                    TensorList& list);
-std::unique_ptr<FeedForward> gated_mlp(const ModelConfig& config, const std::string& prefix,
-                                       int64_t inner, const WeightSource& source);
+std::shared_ptr<const FeedForward> gated_mlp(const ModelConfig& config, const std::string& prefix,
+                                             int64_t inner, const WeightSource& source);
 
 }  // namespace preimage::lm

@@ -91,9 +91,7 @@ class LatentAttention : public SelfAttention {
               .scale = m * m / std::sqrt(static_cast<double>(c.head_dim)),
               .value_dim = sizes_.value_dim};
     const auto weight = [&](const char* module, int64_t out, int64_t in, bool bias) {
-      const auto name = attention_name(layer, module);
-      return nn::stacked({source.matrix(name + ".weight", out, in)},
-                         bias ? source.tensor(name + ".bias", {out}) : at::Tensor());
+      return Projection(source, {{attention_name(layer, module), out}}, in, bias);
     };
     if (sizes_.query_rank > 0) {
       to_query_latent_ = weight("q_a_proj", sizes_.query_rank, d, c.qkv_bias);
@@ -114,11 +112,11 @@ class LatentAttention : public SelfAttention {
 
   at::Tensor forward(const at::Tensor& x, int64_t layer, const LayerPass& pass) const override {
     const int64_t tokens = x.size(0), n = heads_.query_heads;
-    const auto queries = nn::linear(query_input(x), to_queries_).view({tokens, n, -1});
-    const auto latent = nn::linear(x, to_latent_);
+    const auto queries = to_queries_(query_input(x)).view({tokens, n, -1});
+    const auto latent = to_latent_(x);
     const auto normed =
         nn::rms_norm(latent.narrow(1, 0, sizes_.kv_rank).contiguous(), latent_norm_, kLatentEps);
-    const auto key_values = nn::linear(normed, from_latent_).view({tokens, n, -1});
+    const auto key_values = from_latent_(normed).view({tokens, n, -1});
     // All rotary parts at once: those of the queries, then the one key that all heads share.
     const auto parts =
         halves(at::cat({queries.narrow(2, sizes_.plain_dim, sizes_.rotary_dim),
@@ -132,13 +130,24 @@ class LatentAttention : public SelfAttention {
                            2);
     const auto v = key_values.narrow(2, sizes_.plain_dim, sizes_.value_dim);
     const auto qkv = at::cat({q.flatten(1), k.flatten(1), v.flatten(1)}, 1);
-    return nn::linear(pass.context.attend(layer, qkv, heads_), output_);
+    return output_(pass.context.attend(layer, qkv, heads_));
+  }
+
+  std::shared_ptr<const SelfAttention> changed(const Changes& changes) const override {
+    auto out = std::make_shared<LatentAttention>(*this);
+    for (auto* projection : {&out->to_query_latent_, &out->to_queries_, &out->to_latent_,
+                             &out->from_latent_, &out->output_})
+      *projection = projection->changed(changes);
+    return out;
+  }
+  std::vector<const Projection*> projections() const override {
+    return {&to_query_latent_, &to_queries_, &to_latent_, &from_latent_, &output_};
   }
 
  private:
   at::Tensor query_input(const at::Tensor& x) const {
     if (sizes_.query_rank == 0) return x;
-    return nn::rms_norm(nn::linear(x, to_query_latent_), query_norm_, kLatentEps);
+    return nn::rms_norm(to_query_latent_(x), query_norm_, kLatentEps);
   }
   // Pairs of neighbours (2j, 2j + 1) as pairs of halves (j, j + rotary_dim / 2). Queries and keys
   // are permuted alike, so their products stay.
@@ -148,7 +157,7 @@ class LatentAttention : public SelfAttention {
 
   LatentAttentionConfig sizes_;
   nn::HeadLayout heads_;
-  nn::Weight to_query_latent_, to_queries_, to_latent_, from_latent_, output_;
+  Projection to_query_latent_, to_queries_, to_latent_, from_latent_, output_;
   at::Tensor query_norm_, latent_norm_;
 };
 
@@ -189,12 +198,21 @@ class GroupedExperts : public FeedForward {
   }
   bool capturable(at::ScalarType dtype) const override { return experts_.on_device(dtype); }
 
+  std::shared_ptr<const FeedForward> changed(const Changes& changes) const override {
+    auto out = std::make_shared<GroupedExperts>(*this);
+    if (shared_) out->shared_ = shared_->changed(changes);
+    return out;
+  }
+  std::vector<const Projection*> projections() const override {
+    return shared_ ? shared_->projections() : std::vector<const Projection*>();
+  }
+
  private:
   nn::GroupedRouting routing_;
   nn::Weight router_;         // [experts, d] float32
   at::Tensor correction_;     // [experts] float32
   nn::ExpertLayers experts_;  // each [2 * inner, d], gate first, and [d, inner]
-  std::unique_ptr<FeedForward> shared_;
+  std::shared_ptr<const FeedForward> shared_;
 };
 
 void add_latent_attention(const ModelConfig& c, int64_t layer, TensorList& list) {
@@ -260,10 +278,10 @@ std::vector<DecoderLayer> deepseek_v3_layers(const ModelConfig& c, const WeightS
         .input_norm = source.tensor(layer_name(i, "input_layernorm.weight"), {c.hidden_size}),
         .post_norm =
             source.tensor(layer_name(i, "post_attention_layernorm.weight"), {c.hidden_size}),
-        .attention = std::make_unique<LatentAttention>(c, i, source),
+        .attention = std::make_shared<LatentAttention>(c, i, source),
         .feed_forward = {}};
     if (c.sparse(i)) {
-      layer.feed_forward = std::make_unique<GroupedExperts>(c, i, source);
+      layer.feed_forward = std::make_shared<GroupedExperts>(c, i, source);
     } else {
       layer.feed_forward = gated_mlp(c, layer_name(i, "mlp."), c.intermediate_size, source);
     }

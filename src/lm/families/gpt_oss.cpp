@@ -115,6 +115,11 @@ class GptOssExperts : public FeedForward {
   }
   bool capturable(at::ScalarType dtype) const override { return experts_.on_device(dtype); }
 
+  std::shared_ptr<const FeedForward> changed(const Changes&) const override {
+    return std::make_shared<GptOssExperts>(*this);
+  }
+  std::vector<const Projection*> projections() const override { return {}; }
+
  private:
   ExpertsConfig options_;
   nn::Weight router_;         // [experts, d]
@@ -169,7 +174,7 @@ std::vector<DecoderLayer> gpt_oss_layers(const ModelConfig& c, const WeightSourc
          .post_norm =
              source.tensor(layer_name(i, "post_attention_layernorm.weight"), {c.hidden_size}),
          .attention = grouped_attention(c, i, source, std::move(sinks)),
-         .feed_forward = std::make_unique<GptOssExperts>(c, i, source)});
+         .feed_forward = std::make_shared<GptOssExperts>(c, i, source)});
   }
   return layers;
 }

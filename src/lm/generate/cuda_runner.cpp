@@ -89,6 +89,10 @@ class CudaRunner : public Runner {
   }
 
   int64_t depth() const override { return 2; }
+  // They were changed on another stream. The graphs read where they lie.
+  void weights_changed() override {
+    at::cuda::getCurrentCUDAStream(model_.device().index()).synchronize();
+  }
 
   void start(const Pass& pass) override {
     const at::NoGradGuard no_grad;

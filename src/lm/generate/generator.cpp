@@ -47,6 +47,10 @@ void Generator::cancel() {
   scheduler_->cancel();
 }
 
+void Generator::weights_changed() {
+  scheduler_->weights_changed();
+}
+
 const GeneratorCounts& Generator::counts() const {
   return scheduler_->counts();
 }

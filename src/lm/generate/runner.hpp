@@ -49,6 +49,8 @@ class Runner {
   virtual Chosen fetch() = 0;
   // How many passes may be started before the first is fetched.
   virtual int64_t depth() const = 0;
+  // Tensors of the model were changed in place; nothing is in flight.
+  virtual void weights_changed() {}
 };
 
 struct RunnerOptions {

@@ -140,6 +140,14 @@ std::optional<Completion> Scheduler::take_finished() {
   return out;
 }
 
+void Scheduler::weights_changed() {
+  base::check(pending_ == 0, "weights change between requests");
+  cancel();  // what is in flight ran on the old ones
+  if (!pool_) return;
+  pool_.emplace(pages_);
+  runner_->weights_changed();
+}
+
 void Scheduler::cancel() {
   for (; !in_flight_.empty(); in_flight_.pop_front()) runner_->fetch();
   while (!running_.empty()) leave_cache(*running_.back());

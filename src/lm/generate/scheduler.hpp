@@ -30,6 +30,8 @@ class Scheduler {
   std::optional<Completion> take_finished();
   int64_t pending() const { return pending_; }
   void cancel();
+  // As Generator::weights_changed.
+  void weights_changed();
   const GeneratorCounts& counts() const { return counts_; }
 
  private:

@@ -119,6 +119,7 @@ Loop::Wish Loop::wish() const {
 
 bool Loop::ended() const {
   if (std::ssize(result_.curve) >= options_.steps) return true;
+  if (hooks_.over && hooks_.over(result_.curve)) return true;
   return options_.patience > 0 && since_best_ >= options_.patience;
 }
 

@@ -6,14 +6,18 @@
 #include "preimage/base/json.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/tensor_reduce.hpp"
+#include "preimage/lm/adapter/live_adapter.hpp"
 #include "preimage/nn/layers.hpp"
 
 namespace preimage::lm {
 namespace {
 
-std::shared_ptr<const Model> model_of(const Leaves& leaves, const ModelConfig& config) {
-  return build_model(
-      config, [&](const std::string& name, at::IntArrayRef) { return leaves.by_name.at(name); });
+std::shared_ptr<const Model> model_of(const Leaves& leaves, const TrainRequest& request) {
+  if (request.adapter)
+    return with_adapter(request.adapter->base, request.adapter->adapter, &leaves);
+  return build_model(request.config, [&](const std::string& name, at::IntArrayRef) {
+    return leaves.by_name.at(name);
+  });
 }
 
 // Scalar: sum of weighted nats, scaled; differentiable when the model is.
@@ -40,11 +44,10 @@ std::vector<TrainStream::Shard> step_shards(const TrainStream& text, const Train
 class Training {
  public:
   Training(Parameters& parameters, const TrainRequest& request, const TrainPlace& place)
-      : config_(request.config),
-        text_(request.text),
-        validation_(request.validation),
+      : request_(request),
         options_(request.options),
-        tensors_(expected_tensors(request.config)),
+        tensors_(request.adapter ? request.adapter->adapter.tensors
+                                 : expected_tensors(request.config)),
         adam_{at::zeros_like(parameters.flat), at::zeros_like(parameters.flat), 0},
         trained_{parameters, adam_, place.world} {
     options_.schedule.steps = options_.steps;
@@ -58,9 +61,7 @@ class Training {
   double validate() const;
   std::string identity();
 
-  const ModelConfig& config_;
-  const TrainStream& text_;
-  const TrainStream& validation_;
+  const TrainRequest& request_;
   TrainOptions options_;
   TensorList tensors_;
   optim::AdamWState adam_;
@@ -68,14 +69,14 @@ class Training {
 };
 
 Leaves Training::leaves() const {
-  return make_leaves(trained_.parameters, tensors_,
-                     options_.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat);
+  const bool narrow = options_.dtype == "bfloat16" && !request_.adapter;
+  return make_leaves(trained_.parameters, tensors_, narrow ? at::kBFloat16 : at::kFloat);
 }
 
 StepReport Training::step(int64_t step) {
   const auto now = leaves();
-  const auto model = model_of(now, config_);
-  const auto shards = step_shards(text_, options_, step);
+  const auto model = model_of(now, request_);
+  const auto shards = step_shards(request_.text, options_, step);
   double counted = 0;
   for (const auto& shard : shards) counted += shard.counted;
   counted = std::max(counted, 1.0);
@@ -94,16 +95,17 @@ StepReport Training::step(int64_t step) {
 
 double Training::validate() const {
   const auto now = leaves();
-  return evaluate(*model_of(now, config_), validation_,
+  return evaluate(*model_of(now, request_), request_.validation,
                   {options_.evaluate_shards, options_.shard_tokens}, trained_.world);
 }
 
 std::string Training::identity() {
   const auto fields = base::fields_of(options_);
-  return base::canonical({{"options", base::identity_json(fields)},
-                          {"seed", options_.seed},
-                          {"parameters", trained_.parameters.flat.numel()},
-                          {"tokens", {text_.tokens_per_epoch(), validation_.tokens_per_epoch()}}});
+  return base::canonical(
+      {{"options", base::identity_json(fields)},
+       {"seed", options_.seed},
+       {"parameters", trained_.parameters.flat.numel()},
+       {"tokens", {request_.text.tokens_per_epoch(), request_.validation.tokens_per_epoch()}}});
 }
 
 LoopResult Training::run(const TrainPlace& place) {

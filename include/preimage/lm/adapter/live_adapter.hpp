@@ -27,7 +27,8 @@ struct AdapterOptions {
   // head cannot be adapted.
   std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
-  void fields(base::Fields& f);
+  void lora_fields(base::Fields& f);  // rank, alpha, targets
+  void fields(base::Fields& f);       // those, kind and train_a
 };
 
 // A linear layer of the model that carries a change.

@@ -32,9 +32,11 @@ struct SampleGradients {
 // At the adapter's present parameters. Samples do not interact, so delta of a row belongs to one
 // sample, and dL_b/ds = sum_t (Vh x_t) (U' delta_t) (dL_b/dB = scale sum_t delta_t (A x_t)'): two
 // more products a module and a sum over each sample's rows. Float32 sums in token order: a
-// sample's bits do not depend on the others. Memory: samples * knobs * 4 bytes. Of LoRA with a
-// trained A too, whose gradient is made of the same rows.
+// sample's bits do not depend on the others, so not on `batch_tokens` either: neighbours that hold
+// so many tokens go through the model together. Memory: samples * knobs * 4 bytes. A trained A has
+// its gradient from the same rows.
 SampleGradients sample_gradients(const Model& base, const LiveAdapter& adapter,
-                                 const std::vector<WeightedSample>& samples);
+                                 const std::vector<WeightedSample>& samples,
+                                 int64_t batch_tokens = 8192);
 
 }  // namespace preimage::lm

@@ -60,6 +60,8 @@ struct LoopHooks {
   std::function<double()> validate;
   // After each step, on every rank.
   std::function<void(const CurvePoint&)> report;
+  // Whether it is over although steps are left: a pure function of the curve so far.
+  std::function<bool(const std::vector<CurvePoint>&)> over;
 };
 
 struct LoopPlace {

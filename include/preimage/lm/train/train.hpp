@@ -87,11 +87,20 @@ Parameters initial_parameters(const ModelConfig& config, uint64_t seed, at::Devi
 Parameters load_parameters(const std::filesystem::path& folder, const ModelConfig& config,
                            at::Device device);
 
+struct LiveAdapter;
+
+// An adapter that is trained in place of the model, which stays as it was loaded.
+struct TrainedAdapter {
+  const Model& base;
+  const LiveAdapter& adapter;  // its parameters are those that train() is given
+};
+
 struct TrainRequest {
   const ModelConfig& config;
   const TrainStream& text;
   const TrainStream& validation;
-  TrainOptions options;
+  TrainOptions options;  // dtype is the model's that was loaded, where an adapter is trained
+  const TrainedAdapter* adapter = nullptr;
 };
 
 struct TrainPlace {
