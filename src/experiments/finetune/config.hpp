@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "preimage/base/config.hpp"
+#include "preimage/lm/adapter/live_adapter.hpp"
 #include "preimage/lm/train/train.hpp"
 
 namespace preimage::finetune {
@@ -15,7 +16,10 @@ struct FinetuneConfig {
   std::string text;  // JSON lines of {"text"} or {"prompt", "completion"}
   std::string validation;
   std::string save_dtype = "bfloat16";
+  std::string trains = "weights";  // all of them, or "lora": an adapter beside frozen ones
+  lm::AdapterOptions lora;
   lm::TrainOptions train;
+  bool trains_adapter() const { return trains == "lora"; }
   void fields(base::Fields& f);
 };
 

@@ -15,6 +15,15 @@ namespace preimage::finetune {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+struct LoraFields {
+  lm::AdapterOptions& options;
+  void fields(base::Fields& f) { options.lora_fields(f); }
+};
+
+}  // namespace
+
 void FinetuneConfig::fields(base::Fields& f) {
   f.add("model", model,
         {.help = "checkpoint folder (config.json, a tokenizer, weights)", .required = true});
@@ -23,11 +32,21 @@ void FinetuneConfig::fields(base::Fields& f) {
   f.add("validation", validation, {.help = "JSON lines to measure on", .required = true});
   f.add("save_dtype", save_dtype,
         {.help = "precision of the written weights", .choices = {"bfloat16", "float32"}});
+  f.add("trains", trains,
+        {.help = "weights: all of the model's, into model/; lora: an adapter beside frozen weights "
+                 "(in train.dtype), into adapter/",
+         .choices = {"weights", "lora"}});
+  LoraFields adapter{lora};
+  f.group("lora", adapter);
   f.group("train", train);
 }
 
 base::ConfigErrors Finetune::check() {
   base::ConfigErrors errors = config_.train.check("finetune.train.");
+  if (config_.trains_adapter() && config_.from_scratch)
+    errors.push_back("finetune.trains: an adapter needs a trained model, not from_scratch");
+  if (config_.trains_adapter() && config_.lora.targets.empty())
+    errors.push_back("finetune.lora.targets: names no module");
   for (const auto& file : identity_files()) {
     if (!fs::is_regular_file(file)) errors.push_back(file + ": no such file");
   }
@@ -54,12 +73,14 @@ run::Estimate Finetune::estimate() {
   out.ranks = t.micro_shards;
   out.tokens = static_cast<double>(t.steps * t.micro_shards * t.shard_tokens);
   out.model_calls = out.tokens / static_cast<double>(t.context);
-  out.flop = 6 * parameters * out.tokens;
+  // An adapter's training takes no products for the gradients of the weights.
+  out.flop = (config_.trains_adapter() ? 4 : 6) * parameters * out.tokens;
   // Parameters, two moments, gradient, copies in the products' dtype; and the activations of a
   // shard.
   const double per_token =
       static_cast<double>(model.layers * (14 * model.hidden_size + 4 * model.intermediate_size));
-  out.bytes_per_worker = parameters * 22 + 4 * per_token * static_cast<double>(t.shard_tokens);
+  out.bytes_per_worker = parameters * (config_.trains_adapter() ? 4 : 22) +
+                         4 * per_token * static_cast<double>(t.shard_tokens);
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "preimage/base/str.hpp"
 #include "preimage/cluster/session.hpp"
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
+#include "preimage/lm/shared_model.hpp"
 #include "preimage/run/progress.hpp"
 #include "preimage/run/watchdog.hpp"
 #include "preimage/store/columns.hpp"
@@ -42,9 +43,13 @@ struct CurveRow {
   }
 };
 
+at::ScalarType stored_type(const std::string& word) {
+  return word == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
+
 // The folder that transformers loads: the model's own small files beside the new weights.
 void write_model(const fs::path& from, const fs::path& to, const lm::Parameters& parameters,
-                 const lm::ModelConfig& config, const std::string& dtype) {
+                 const lm::ModelConfig& config, at::ScalarType dtype) {
   std::error_code ignored;  // what is written next says what is wrong
   fs::create_directories(to, ignored);
   for (const auto& file : lm::checkpoint_identity(from, /*weights=*/false)) {
@@ -54,7 +59,7 @@ void write_model(const fs::path& from, const fs::path& to, const lm::Parameters&
   }
   if (const char* more = "additional_chat_templates"; fs::is_directory(from / more))
     fs::copy(from / more, to / more, fs::copy_options::overwrite_existing);
-  lm::save_parameters(parameters, config, dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, to);
+  lm::save_parameters(parameters, config, dtype, to);
 }
 
 }  // namespace
@@ -63,7 +68,9 @@ void write_model(const fs::path& from, const fs::path& to, const lm::Parameters&
 struct FinetuneSearch::Inputs {
   lm::ModelConfig model;
   std::optional<lm::TrainStream> text, validation;
-  lm::Parameters parameters;
+  lm::Parameters parameters;              // of all weights,
+  std::shared_ptr<const lm::Model> base;  // or of an adapter beside these
+  lm::LiveAdapter adapter;
 };
 
 std::vector<run::Unit> FinetuneSearch::ask(int64_t wave) {
@@ -92,9 +99,18 @@ FinetuneSearch::Inputs FinetuneSearch::load() {
   out.validation.emplace(std::move(validation.documents), end_of_text, longest, 0);
   context_.log().info(base::str(out.text->tokens_per_epoch(), " tokens of text, ",
                                 out.validation->tokens_per_epoch(), " of validation text"));
-  out.parameters = config_.from_scratch
-                       ? lm::initial_parameters(out.model, context_.seed(), context_.device())
-                       : lm::load_parameters(config_.model, out.model, context_.device());
+  if (config_.trains_adapter()) {
+    const auto dtype = config_.train.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+    out.base =
+        lm::shared_model(context_, config_.model, {.dtype = dtype, .device = context_.device()});
+    out.adapter = lm::make_adapter(*out.base, config_.lora, context_.seed());
+    context_.log().info(base::str("an adapter of ", out.adapter.knobs(), " numbers on ",
+                                  out.adapter.modules.size(), " modules"));
+  } else {
+    out.parameters = config_.from_scratch
+                         ? lm::initial_parameters(out.model, context_.seed(), context_.device())
+                         : lm::load_parameters(config_.model, out.model, context_.device());
+  }
   return out;
 }
 
@@ -122,10 +138,15 @@ void FinetuneSearch::prepare(int64_t) {
   auto options = config_.train;
   options.seed = context_.seed();
   if (auto* watchdog = context_.watchdog()) watchdog->arm();
-  auto result =
-      lm::train(inputs.parameters, {inputs.model, *inputs.text, *inputs.validation, options},
-                {world, folder / "train_state.safetensors", &context_.budget(),
-                 [this](const lm::CurvePoint& point) { report(point); }});
+  const bool adapts = config_.trains_adapter();
+  std::optional<lm::TrainedAdapter> adapter;
+  if (adapts) adapter.emplace(lm::TrainedAdapter{*inputs.base, inputs.adapter});
+  auto& parameters = adapts ? inputs.adapter.parameters : inputs.parameters;
+  auto result = lm::train(
+      parameters,
+      {inputs.model, *inputs.text, *inputs.validation, options, adapts ? &*adapter : nullptr},
+      {world, folder / "train_state.safetensors", &context_.budget(),
+       [this](const lm::CurvePoint& point) { report(point); }});
   if (auto* watchdog = context_.watchdog()) watchdog->disarm();
   curve_ = std::move(result.curve);
   if (!result.finished)
@@ -134,8 +155,13 @@ void FinetuneSearch::prepare(int64_t) {
         base::str("stopped (", result.stop_reason, ") after step ", curve_.size(), " of ",
                   options.steps, "; --resume goes on"));
   cluster::on_root(world, [&] {
-    write_model(config_.model, folder / "model", inputs.parameters, inputs.model,
-                config_.save_dtype);
+    if (config_.trains_adapter()) {
+      lm::save_adapter(inputs.adapter, config_.model, stored_type(config_.save_dtype),
+                       folder / "adapter");
+    } else {
+      write_model(config_.model, folder / "model", inputs.parameters, inputs.model,
+                  stored_type(config_.save_dtype));
+    }
     return std::string();
   });
 }

@@ -17,7 +17,7 @@ class FinetuneSearch : public run::Search {
 
   std::vector<run::Unit> ask(int64_t wave) override;
   // Trains, all ranks together, to the end or from the state in the folder of this combination, and
-  // writes model/ there.
+  // writes model/ or adapter/ there.
   void prepare(int64_t wave) override;
   void evaluate(run::Work& work) override;
   void tell(const std::vector<run::Told>&) override {}

@@ -12,6 +12,7 @@
 #include "preimage/base/file.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/model.hpp"
 #include "preimage/run/manifest.hpp"
 #include "run/whole_run.hpp"
 
@@ -191,6 +192,38 @@ TEST_F(FinetuneRun, ASweepGivesWhatItsCombinationsGiveAlone) {
   };
   expect_part(0.01, 1, "whole");
   expect_part(0.001, 2, "alone");
+}
+
+// A sweep of adapters, killed on two ranks and ended on three: the bits of one rank. The folders
+// are what load_model merges.
+TEST_F(FinetuneRun, AnAdapterIsTrainedBesideFrozenWeights) {
+  write_job("lora.json", {{"finetune",
+                           {{"trains", "lora"},
+                            {"lora", {{"targets", {"q_proj", "down_proj"}}}},
+                            {"train", {{"steps", 60}, {"checkpoint_interval_s", 0}}}}},
+                          {"sweep", {{"finetune.lora.rank", {2, 3}}}}});
+  const auto folder = [](int rank) {
+    return str("combinations/finetune.lora.rank=", rank, "/adapter/");
+  };
+  const auto bytes = [&](const std::string& out, int rank) {
+    return base::read_file(runs_->path(out) / folder(rank) / "adapter_model.safetensors");
+  };
+  ASSERT_EQ(runs_->wait(runs_->start(1, "lora", "lora.json")), 0) << runs_->errors();
+  const auto rows = tests::rows_of(runs_->path("lora"), "finetune/curve");
+  ASSERT_EQ(rows.size(), 120u);
+  EXPECT_LT(rows[59]["loss"].get<double>(), 0.8 * rows[0]["loss"].get<double>());
+  EXPECT_FALSE(fs::exists(runs_->path("lora") / folder(2) / "../model"));
+  const auto model = fs::path(PREIMAGE_TEST_DATA) / "lm/fixtures/qwen2_text";
+  for (const int rank : {2, 3})
+    EXPECT_NO_THROW(lm::load_model(model, {.adapter = runs_->path("lora") / folder(rank)}));
+  const pid_t pid = runs_->start(2, "lora_killed", "lora.json");
+  ASSERT_TRUE(wait_for(runs_->path("lora_killed") /
+                       "combinations/finetune.lora.rank=2/train_state.safetensors"))
+      << runs_->errors();
+  runs_->kill(pid, "lora_killed");
+  ASSERT_EQ(runs_->wait(runs_->start(3, "lora_killed", "lora.json")), 0) << runs_->errors();
+  EXPECT_EQ(tests::values_of(runs_->path("lora_killed")), tests::values_of(runs_->path("lora")));
+  for (const int rank : {2, 3}) EXPECT_TRUE(bytes("lora_killed", rank) == bytes("lora", rank));
 }
 
 TEST_F(FinetuneRun, BadTextEndsAllRanksWithOneLine) {
