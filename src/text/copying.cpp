@@ -10,10 +10,6 @@
 namespace preimage::text {
 namespace {
 
-constexpr double kMostOverlap = 0.2;
-constexpr double kRunShare = 0.05;  // of the target's tokens
-constexpr double kLeastRun = 5;
-
 double overlap_of(const std::vector<int64_t>& prompt, const std::vector<int64_t>& target,
                   int64_t n) {
   const auto theirs = ngram_counts(target, n);
@@ -63,10 +59,10 @@ Copying copying(std::string_view prompt, std::string_view target) {
   return out;
 }
 
-bool is_no_copy(const Copying& copying) {
-  const double most_run =
-      std::max(kLeastRun, kRunShare * static_cast<double>(copying.target_tokens));
-  return copying.overlap <= kMostOverlap && static_cast<double>(copying.longest_run) < most_run;
+bool is_no_copy(const Copying& copying, const CopyLimits& limits) {
+  const double run = std::max(static_cast<double>(limits.run),
+                              limits.run_share * static_cast<double>(copying.target_tokens));
+  return copying.overlap <= limits.overlap && static_cast<double>(copying.longest_run) < run;
 }
 
 }  // namespace preimage::text

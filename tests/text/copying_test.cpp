@@ -60,6 +60,8 @@ TEST(Copying, TheRunMayGrowWithTheTarget) {
   EXPECT_TRUE(is_no_copy({.overlap = 0.2, .longest_run = 9, .target_tokens = 200}));
   EXPECT_FALSE(is_no_copy({.overlap = 0.2, .longest_run = 10, .target_tokens = 200}));
   EXPECT_FALSE(is_no_copy({.overlap = 0.21, .longest_run = 0, .target_tokens = 200}));
+  EXPECT_TRUE(is_no_copy({.overlap = 0.21, .longest_run = 6, .target_tokens = 60},
+                         {.overlap = 0.3, .run = 7}));
 }
 
 }  // namespace

@@ -26,7 +26,11 @@ struct Copying {
 // Of two texts, over code_tokens.
 Copying copying(std::string_view prompt, std::string_view target);
 
-// The rule of acceptance: overlap <= 0.2 and a longest run of less than max(5, 0.05 |T|) tokens.
-bool is_no_copy(const Copying& copying);
+struct CopyLimits {
+  double overlap = 0.2;     // at most
+  int64_t run = 5;          // a longest run is shorter than this,
+  double run_share = 0.05;  // or than this share of the target's tokens, whichever is more
+};
+bool is_no_copy(const Copying& copying, const CopyLimits& limits = {});
 
 }  // namespace preimage::text
