@@ -4,9 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "preimage/base/error.hpp"
+#include "preimage/data/programs.hpp"
+#include "preimage/eval/program_prompt.hpp"
+#include "preimage/text/normal_code.hpp"
 #include "sandbox/opened.hpp"
 
 namespace preimage::eval {
@@ -219,6 +223,56 @@ TEST_F(Judging, OtherLanguagesByTheirTokens) {
   EXPECT_TRUE(terms[0].at("ast").is_null());
   EXPECT_EQ(terms[1].at("tok_eq"), false);
   EXPECT_EQ(terms[2].at("exact"), true);
+}
+
+// The whole chain: pocket-coder writes, threads and the sandbox judge meanwhile. A program that it
+// writes for one problem is the target of all, so that this prompt has it exactly.
+TEST_F(Judging, OfAnswersThatAModelWrites) {
+  const std::string source = PREIMAGE_SOURCE_DIR, folder = source + "/jobs/models/pocket-coder";
+  const auto model = load_text_model(folder, lm::load_model(folder, {}), false);
+  const auto problems =
+      data::read_programs({"mbpp", source + "/jobs/data/functions/problems.jsonl.gz"});
+  std::vector<PromptRequest> requests;
+  for (size_t i = 0; i < 8; ++i) {
+    const auto text = program_prompt({.pattern = "{text}\n\n{tests}\n\n"}, problems[i]);
+    requests.push_back({.prompt = prompt_ids(model, text),
+                        .target = "t",
+                        .max_new_tokens = 60,
+                        .stop_ids = stop_ids(model)});
+  }
+  const auto evaluate = [&](AnswerJudge* judge, int64_t batch) {
+    PromptEvaluator evaluator({model, {}, {}, judge}, {.batch = batch, .longest = 500});
+    for (const auto& request : requests) evaluator.submit(request);
+    std::vector<Evaluation> results;
+    while (auto done = evaluator.next()) results.push_back(std::move(done->evaluation));
+    return results;
+  };
+  std::vector<CodeTarget> written;
+  for (const auto& result : evaluate(nullptr, 8))
+    written.push_back(python("t", text::normal_code(result.answers[0].text)));
+  make_probes(opened->pool, written);
+  const auto chosen = std::find_if(written.begin(), written.end(),
+                                   [](const CodeTarget& one) { return !one.probes.empty(); });
+  ASSERT_NE(chosen, written.end());
+  requests.push_back(requests[static_cast<size_t>(chosen - written.begin())]);
+  std::vector<base::Json> first;
+  for (const int64_t batch : {1, 8}) {
+    CodeJudge code(opened->pool, {*chosen});
+    std::vector<base::Json> terms;
+    int64_t others = 0;
+    for (const auto& result : evaluate(&code, batch)) {
+      terms.push_back(result.answers[0].terms);
+      others += terms.back().at("exact") == false ? 1 : 0;
+    }
+    EXPECT_GT(others, 4);
+    for (const auto& own : {terms[static_cast<size_t>(chosen - written.begin())], terms.back()}) {
+      EXPECT_EQ(own.at("exact"), true);
+      EXPECT_EQ(own.at("ast"), true);
+      EXPECT_EQ(own.at("exec"), 1.0);
+    }
+    if (first.empty()) first = terms;
+    EXPECT_EQ(terms, first);
+  }
 }
 
 TEST_F(Judging, RefusesTargetsThatAreNoPrograms) {
