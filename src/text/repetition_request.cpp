@@ -35,6 +35,10 @@ bool among(const std::string& token, const std::array<std::string_view, N>& word
   return std::find(words.begin(), words.end(), token) != words.end();
 }
 
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 // code_tokens with the line breaks among them.
 std::vector<std::string> with_breaks(std::string_view text) {
   std::vector<std::string> tokens;
@@ -59,7 +63,8 @@ bool points_at_text(const std::vector<std::string>& tokens, int64_t verb, bool r
   bool pointed = false;
   for (int64_t i = verb + 1; i < reach; ++i) {
     const auto& token = tokens[static_cast<size_t>(i)];
-    if (among(token, kBehind) && content(tokens, 0, verb) >= kLeastContent) return true;
+    const bool amount = i + 1 < size && is_digit(tokens[static_cast<size_t>(i) + 1].front());
+    if (among(token, kBehind) && !amount && content(tokens, 0, verb) >= kLeastContent) return true;
     const bool here = content(tokens, i + 1, size) >= kLeastContent;
     const int64_t far = i - verb;
     if (among(token, kMarks) && here && (pointed || (repeating && far <= kNear))) return true;

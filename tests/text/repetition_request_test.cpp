@@ -22,7 +22,8 @@ TEST(RepetitionRequest, IsNotSeenInDescriptions) {
         "a function f that repeats a text n times", "Write clamp(value, low, high) in Python.",
         "def f(x): return the square of x", "return a copy of the list without its first element",
         "show how to reverse a list", "print the text 'hello world' n times in a loop",
-        "repeat a string 's' n times and return it in a list", "repeat", ""}) {
+        "repeat a string 's' n times and return it in a list", "repeat", "",
+        "Given a list of numbers, return those that are above 13."}) {
     EXPECT_FALSE(asks_for_repetition(prompt)) << prompt;
   }
 }
