@@ -207,9 +207,11 @@ Vector BoxProblem::subspace_minimum(const Cauchy& cauchy) const {
     reduced.push_back(gradient_[i] + theta * (cauchy.x[i] - x_[i]) - dot(w, mc));
     for (int64_t k = 0; k < n; ++k) {
       v[k] += w[k] * reduced.back();
-      for (int64_t j = 0; j < n; ++j) gram[k * n + j] += w[k] * w[j] / theta;
+      for (int64_t j = 0; j <= k; ++j) gram[k * n + j] += w[k] * w[j];
     }
   }
+  for (int64_t k = 0; k < n; ++k)
+    for (int64_t j = 0; j <= k; ++j) gram[j * n + k] = gram[k * n + j] /= theta;
   v = memory_.middle_times(v);
   Vector system(n * n);  // I - M W' Z Z' W / theta
   for (int64_t i = 0; i < n; ++i) {
