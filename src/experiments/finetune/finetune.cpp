@@ -10,6 +10,7 @@
 #include "preimage/lm/checkpoint/model_config.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 #include "search.hpp"
+#include "sentence_search.hpp"
 
 namespace preimage::finetune {
 
@@ -25,6 +26,10 @@ struct LoraFields {
 }  // namespace
 
 void FinetuneConfig::fields(base::Fields& f) {
+  f.add("kind", kind,
+        {.help = "what is trained: a decoder (settings in train); a sentence encoder on pairs of "
+                 "texts, or the inverter of one (settings in sentence, from random weights)",
+         .choices = {"decoder", "encoder", "inverter"}});
   f.add("model", model,
         {.help = "checkpoint folder (config.json, a tokenizer, weights)", .required = true});
   f.add("from_scratch", from_scratch, {.help = "start from random weights; the folder needs none"});
@@ -39,10 +44,18 @@ void FinetuneConfig::fields(base::Fields& f) {
   LoraFields adapter{lora};
   f.group("lora", adapter);
   f.group("train", train);
+  f.add("embedder", embedder, {.help = "inverter: the sentence encoder's folder"});
+  f.group("sentence", sentence);
 }
 
 base::ConfigErrors Finetune::check() {
-  base::ConfigErrors errors = config_.train.check("finetune.train.");
+  const bool decoder = config_.kind == "decoder";
+  base::ConfigErrors errors = decoder ? config_.train.check("finetune.train.")
+                                      : config_.sentence.check("finetune.sentence.");
+  if ((config_.kind == "inverter") == config_.embedder.empty())
+    errors.push_back("\"finetune.embedder\" belongs to kind inverter, which needs it");
+  if (config_.trains_adapter() && !decoder)
+    errors.push_back("finetune.trains: an adapter belongs to kind decoder");
   if (config_.trains_adapter() && config_.from_scratch)
     errors.push_back("finetune.trains: an adapter needs a trained model, not from_scratch");
   if (config_.trains_adapter() && config_.lora.targets.empty())
@@ -56,7 +69,13 @@ base::ConfigErrors Finetune::check() {
 
 std::vector<std::string> Finetune::identity_files() const {
   const fs::path model = config_.model;
-  auto files = lm::checkpoint_identity(model, /*weights=*/!config_.from_scratch);
+  const bool weights = config_.kind == "decoder" && !config_.from_scratch;
+  auto files = lm::checkpoint_identity(model, weights);
+  if (config_.kind == "inverter") {
+    for (const auto& more :
+         {inverter_files(config_.model), lm::checkpoint_identity(config_.embedder)})
+      files.insert(files.end(), more.begin(), more.end());
+  }
   for (const auto& file : {(model / "config.json").string(), config_.text, config_.validation})
     files.push_back(file);
   std::sort(files.begin(), files.end());
@@ -65,6 +84,14 @@ std::vector<std::string> Finetune::identity_files() const {
 }
 
 run::Estimate Finetune::estimate() {
+  if (config_.kind != "decoder") {
+    run::Estimate out;
+    const auto& t = config_.sentence;
+    out.units = 1;
+    out.ranks = t.micro_shards;
+    out.model_calls = static_cast<double>(t.steps * t.micro_shards * t.shard_texts);
+    return out;
+  }
   const auto model = lm::read_model_config(config_.model);
   const auto parameters = static_cast<double>(model.parameters());
   const auto& t = config_.train;
@@ -85,6 +112,7 @@ run::Estimate Finetune::estimate() {
 }
 
 std::unique_ptr<run::Search> Finetune::make_search(run::Context& context) {
+  if (config_.kind != "decoder") return std::make_unique<SentenceSearch>(context, config_);
   return std::make_unique<FinetuneSearch>(context, config_);
 }
 
