@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the report of a dcm or verifier run: DIR/report/report.html (one file, pictures inside) and the pictures as PNG.
+"""Makes the report of a dcm, verifier or grpo run: DIR/report/report.html (one file, pictures inside) and the pictures as PNG.
 
     .venv/bin/python analysis/report.py DIR
 
@@ -20,6 +20,7 @@ import h5py
 import matplotlib.pyplot as plt
 import pandas as pd
 import tables
+import grpo_report
 import verifier_report
 from page import (Mark, Number, Text, Weak, figures_html, find_key, hosts, html_table, identity_of, note_html, number, percent,
                   quarantine_section, section, write_page)
@@ -298,6 +299,9 @@ def main(arguments: list[str] | None = None) -> int:
             if "verifier/metrics" in results:
                 report = verifier_report.write_report(results, folder)
                 verifier_report.print_results(results)
+            elif "grpo/steps" in results:
+                report = grpo_report.write_report(results, folder)
+                grpo_report.print_results(results)
             else:
                 report = write_report(results, folder)
                 print_results(results)

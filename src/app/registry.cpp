@@ -2,6 +2,7 @@
 
 #include "../experiments/dcm/method.hpp"
 #include "../experiments/finetune/method.hpp"
+#include "../experiments/grpo/method.hpp"
 #include "../experiments/verifier/method.hpp"
 
 namespace preimage::app {
@@ -10,6 +11,7 @@ std::vector<std::unique_ptr<run::Experiment>> all_experiments() {
   std::vector<std::unique_ptr<run::Experiment>> list;
   list.push_back(dcm::make_method());
   list.push_back(finetune::make_method());
+  list.push_back(grpo::make_method());
   list.push_back(verifier::make_method());
   return list;
 }

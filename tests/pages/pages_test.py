@@ -35,6 +35,10 @@ QUICK = {
                  "verifier.arms.layers": 1, "verifier.arms.heads": 2, "verifier.arms.max_tokens": 32,
                  "verifier.arms.energy": "sigmoid", "verifier.losses": ["margin"], "verifier.training_seeds": 1,
                  "verifier.train.epochs": 1, "verifier.keep_inputs": True, "verifier.bootstrap_draws": 100},
+    "grpo": {"grpo.pools.problems.limit": 1, "grpo.pools.samples": 2, "grpo.pools.max_new_tokens": 8,
+             "grpo.extraction.pairs": "jobs/data/grpo/pairs.md#all-in-one/pair_0", "grpo.extraction.heldout": 7,
+             "grpo.extraction.k": 1, "grpo.probe.steps": 1, "grpo.probe.lora_rank": 1, "grpo.nulls.draws": 10,
+             "grpo.nulls.style_pairs": "", "grpo.bootstrap_draws": 100},
 }
 
 

@@ -18,8 +18,8 @@ enum class Denominator {
 struct Group {
   std::vector<double> advantages;  // r_i - mean(r)
   double mean = 0;
-  double deviation = 0;  // standard deviation with G - 1; 0 for a single sample
-  double range = 0;      // largest less smallest reward
+  double deviation = 0;                     // standard deviation with G - 1; 0 for a single sample
+  double range = 0;                         // largest less smallest reward
   bool flat() const { return range == 0; }  // no advantage but zero: the step is skipped
 };
 Group make_group(std::span<const double> rewards);

@@ -35,6 +35,7 @@ class Rows {
     return std::span<const float>(values_).subspan(static_cast<size_t>(i * size_),
                                                    static_cast<size_t>(size_));
   }
+  void append(std::span<const float> row) { values_.insert(values_.end(), row.begin(), row.end()); }
   std::vector<float>& values() { return values_; }
   const std::vector<float>& values() const { return values_; }
 

@@ -100,11 +100,11 @@ StepParts anisotropic_draw(const ModuleDirections& real, const NullInput& input,
 
 // What one module of the shuffled null is computed from, once for all draws.
 struct ShuffledModule {
-  std::vector<double> votes;     // [pairs, k] <D_p, v_i>
-  std::vector<double> gram;      // [pairs, pairs] <D_p, D_q>
-  std::vector<double> along;     // [steps, pairs] <g_s, D_p>
-  std::vector<double> axes;      // [steps, k] <g_s, v_i>
-  std::vector<double> squares;   // [steps] |g_s|^2
+  std::vector<double> votes;    // [pairs, k] <D_p, v_i>
+  std::vector<double> gram;     // [pairs, pairs] <D_p, D_q>
+  std::vector<double> along;    // [steps, pairs] <g_s, D_p>
+  std::vector<double> axes;     // [steps, k] <g_s, v_i>
+  std::vector<double> squares;  // [steps] |g_s|^2
   int64_t pairs = 0, k = 0;
 };
 
@@ -264,7 +264,7 @@ std::pair<double, double> moments(const std::vector<double>& values) {
   return {mean, count > 1 ? std::sqrt(squares / (count - 1)) : not_a_number};
 }
 
-std::vector<double> means_over_steps(const NullDraws& draws, double Alignment::* measure) {
+std::vector<double> means_over_steps(const NullDraws& draws, double Alignment::*measure) {
   std::vector<double> out;
   for (const auto& draw : draws) {
     std::vector<double> values;
@@ -276,7 +276,7 @@ std::vector<double> means_over_steps(const NullDraws& draws, double Alignment::*
 
 }  // namespace
 
-NullSummary summarise(const NullDraws& draws, double Alignment::* measure) {
+NullSummary summarise(const NullDraws& draws, double Alignment::*measure) {
   NullSummary out;
   out.draws = std::ssize(draws);
   std::tie(out.mean, out.deviation) = moments(means_over_steps(draws, measure));
@@ -290,7 +290,7 @@ NullSummary summarise(const NullDraws& draws, double Alignment::* measure) {
   return out;
 }
 
-NullTest test_against(const NullDraws& draws, double Alignment::* measure, double observed) {
+NullTest test_against(const NullDraws& draws, double Alignment::*measure, double observed) {
   const auto values = means_over_steps(draws, measure);
   const auto [mean, deviation] = moments(values);
   NullTest out{(observed - mean) / deviation};

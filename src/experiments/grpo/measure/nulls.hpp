@@ -51,12 +51,12 @@ struct NullSummary {
   int64_t draws = 0;
 };
 // `measure` picks a number of an alignment. Steps without one (NaN) count in no mean.
-NullSummary summarise(const NullDraws& draws, double Alignment::* measure);
+NullSummary summarise(const NullDraws& draws, double Alignment::*measure);
 struct NullTest {
   double z = 0;
   int64_t at_least = 0;  // draws with at least the observed value
   double p = 1;          // (1 + at_least) / (1 + draws)
 };
-NullTest test_against(const NullDraws& draws, double Alignment::* measure, double observed);
+NullTest test_against(const NullDraws& draws, double Alignment::*measure, double observed);
 
 }  // namespace preimage::grpo

@@ -1,4 +1,5 @@
-// Values of the reference; NumPy's svd (fixtures/measure.json, scripts/fixtures/make_grpo_fixtures.py).
+// Values of the reference; NumPy's svd (fixtures/measure.json,
+// scripts/fixtures/make_grpo_fixtures.py).
 #include "measure/directions.hpp"
 
 #include <gtest/gtest.h>

@@ -22,12 +22,10 @@ TEST(ClosedForm, TableOfTheReference) {
   const struct {
     int64_t r, k;
     double cosine, one_sided, fired;
-  } table[] = {{1024, 1, .0249399806, .0124699903, .5},
-               {1024, 5, .0665066151, .0429868642, .96875},
-               {1024, 12, .106049655, .0724780959, .99976},
-               {2560, 1, .0157711183, .0078855592, .5},
-               {2560, 5, .0420563156, .0271832979, .96875},
-               {2560, 12, .0670618665, .0458324585, .99976}};
+  } table[] = {
+      {1024, 1, .0249399806, .0124699903, .5},     {1024, 5, .0665066151, .0429868642, .96875},
+      {1024, 12, .106049655, .0724780959, .99976}, {2560, 1, .0157711183, .0078855592, .5},
+      {2560, 5, .0420563156, .0271832979, .96875}, {2560, 12, .0670618665, .0458324585, .99976}};
   for (const auto& row : table) {
     EXPECT_NEAR(expected_cosine(row.r, row.k), row.cosine, 5e-10);
     EXPECT_NEAR(expected_one_sided(row.r, row.k), row.one_sided, 5e-10);
@@ -38,7 +36,8 @@ TEST(ClosedForm, TableOfTheReference) {
 TEST(RandomNull, AgreesWithTheClosedForm) {
   const int64_t r = 1024, k = 5;
   const std::vector<ModuleSpan> spans = {{"m", "q_proj", 0, r}};
-  const auto directions = extract_directions(gaussian(k, r, "pairs"), spans, {.k = k, .noise_quantile = 0});
+  const auto directions =
+      extract_directions(gaussian(k, r, "pairs"), spans, {.k = k, .noise_quantile = 0});
   ASSERT_EQ(directions.modules[0].k, k);
   const auto gradients = gaussian(8, r, "gradients");
   const auto draws =
@@ -90,13 +89,14 @@ TEST(ShuffledNull, IsTheExtractionFromShuffledPairs) {
 // Rows drawn where the base gradients lie: a gradient outside of their span has no part in them.
 TEST(AnisotropicNull, StaysInTheSpanOfTheBaseGradients) {
   const std::vector<ModuleSpan> spans = {{"m", "q_proj", 0, 8}};
-  const auto directions = extract_directions(gaussian(4, 8, "pairs"), spans, {.k = 2, .noise_quantile = 0});
+  const auto directions =
+      extract_directions(gaussian(4, 8, "pairs"), spans, {.k = 2, .noise_quantile = 0});
   Rows base(5, 8);
   const auto noise = gaussian(5, 8, "base");
   for (int64_t b = 0; b < 5; ++b)
     for (size_t j = 0; j < 4; ++j) base.row(b)[j] = noise.row(b)[j];
   Rows gradients(2, 8);
-  gradients.row(0)[6] = 1;                          // outside
+  gradients.row(0)[6] = 1;                                 // outside
   for (size_t j = 0; j < 4; ++j) gradients.row(1)[j] = 1;  // inside
   const auto draws =
       draw_null(NullKind::anisotropic, {&directions, &gradients, &base, 60, /*seed=*/1});
