@@ -13,14 +13,6 @@ namespace {
 
 constexpr const char* kUnit = "known objective";
 
-std::vector<double> optimum(const KnownSearchOptions& options, uint64_t seed) {
-  const base::RandomStream random(seed, kUnit, "optimum");
-  std::vector<double> out;
-  for (int64_t k = 0; k < options.dimensions; ++k)
-    out.push_back(random.uniform(static_cast<uint64_t>(k)) < 0.5 ? 0.1 : 0.9);
-  return out;
-}
-
 std::vector<double> random_point(const KnownSearchOptions& options, uint64_t seed, int64_t number) {
   const base::RandomStream random(seed, kUnit, "points");
   std::vector<double> out;
@@ -32,19 +24,18 @@ std::vector<double> random_point(const KnownSearchOptions& options, uint64_t see
 }  // namespace
 
 double known_error(const std::vector<double>& z, const KnownSearchOptions& options, uint64_t seed) {
-  const auto centre = optimum(options, seed);
   const base::RandomStream random(seed, kUnit, "directions");
   double sum = 0;
   for (int64_t r = 0; r < options.relevant; ++r) {
     double along = 0, square = 0;
     for (int64_t k = 0; k < options.dimensions; ++k) {
       const double a = random.normal(static_cast<uint64_t>(r * options.dimensions + k));
-      along += a * (z[k] - centre[k]);
+      along += a * (z[k] - 0.5);
       square += a * a;
     }
-    sum += along * along / square;
+    sum += std::tanh(along / std::sqrt(square));
   }
-  return 1 - std::exp(-4 / static_cast<double>(options.relevant) * sum);
+  return 0.5 - 0.5 * sum / static_cast<double>(options.relevant);
 }
 
 KnownSearch search_known_objective(const KnownSearchOptions& options, uint64_t seed) {

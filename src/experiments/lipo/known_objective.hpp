@@ -13,7 +13,7 @@ namespace preimage::lipo {
 
 struct KnownSearchOptions {
   int64_t dimensions = 64;
-  int64_t relevant = 16;    // directions in which the error varies
+  int64_t relevant = 4;     // directions in which the error varies
   int64_t initial = 20;     // random points first
   int64_t iterations = 30;  // proposals after them
   // "log_ei": targets -error, best = the highest; "plan_sign": targets error, best = the lowest,
@@ -24,9 +24,9 @@ struct KnownSearchOptions {
   bo::AcquisitionOptions acquisition{.raw_samples = 256, .restarts = 8};
 };
 
-// error(z) = 1 - exp(-4 / relevant sum over random unit directions a of (a (z - c))^2), z in
-// [0, 1]^d, directions and optimum c (each coordinate 0.1 or 0.9) drawn from `seed`: between 0 and
-// 1, 0 at c.
+// error(z) = 1/2 - 1/2 mean over `relevant` random unit directions a of tanh(a (z - 1/2)), z in
+// [0, 1]^d, directions drawn from `seed`: between 0 and 1, 1/2 at the centre; what is good lies far
+// out in a direction that is to be found, as with features of an embedding.
 double known_error(const std::vector<double>& z, const KnownSearchOptions& options, uint64_t seed);
 
 struct KnownSearch {
