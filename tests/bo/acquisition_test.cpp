@@ -4,6 +4,7 @@
 #include "preimage/bo/acquisition.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -56,6 +57,20 @@ TEST(Acquisition, OptimumIsNoWorseThanBoTorchs) {
     const auto again = maximise_log_ei(model, best, options, {1, "unit", "acquisition"});
     EXPECT_TRUE(again.finals.equal(found.finals));
   }
+}
+
+TEST(Acquisition, ThreadsDoNotShow) {
+  const auto all = cases();
+  const auto model = gp_at(all[1].data, all[1].options, all[1].start);
+  const AcquisitionOptions options{.raw_samples = 128, .restarts = 40};
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = maximise_log_ei(model, 0.5, options, {1, "unit", "acquisition"});
+  at::set_num_threads(3);
+  const auto three = maximise_log_ei(model, 0.5, options, {1, "unit", "acquisition"});
+  at::set_num_threads(threads);
+  EXPECT_TRUE(one.finals.equal(three.finals));
+  EXPECT_EQ(one.final_values, three.final_values);
 }
 
 TEST(Acquisition, BoltzmannWeightsOfTheReference) {

@@ -89,6 +89,20 @@ TEST(GaussianProcess, ASingleObservationAndEqualInputs) {
   EXPECT_GT(predict(equal, at::ones({1, 2}, at::kDouble)).std[0], 0);
 }
 
+// Variances that take the covariance below zero, so that it has no factor without jitter.
+TEST(GaussianProcess, JitterIsAddedWhereTheFactorisationFails) {
+  GpProblem problem{.shape = {.inputs = 1, .features = 1, .learned_noise = false},
+                    .inputs = matrix({.3, .3, .3, .9}, 1),
+                    .targets = {-1, .2, .8, .5},
+                    .noise = {-1e-5, -1e-5, -1e-5, -1e-5}};
+  const auto parameters = at::zeros({2}, at::kDouble);
+  EXPECT_DOUBLE_EQ(gp_objective(problem, parameters).jitter, 1e-4);
+  for (auto& v : problem.noise) v = -1e-3;
+  EXPECT_DOUBLE_EQ(gp_objective(problem, parameters).jitter, 1e-2);
+  for (auto& v : problem.noise) v = -1;
+  EXPECT_THROW(gp_objective(problem, parameters), base::Error);
+}
+
 TEST(GaussianProcess, OneDimensionalValuesOfTheReference) {
   GpProblem problem{.shape = {.inputs = 1, .features = 1, .learned_noise = true},
                     .inputs = matrix({0, .4, 1}, 1),
