@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, _finish, plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 ARM_COLOURS = {"vanilla": BLACK, "projected": BLUE, "projected_lora": VERMILION, "vanilla_lora": ORANGE,
                "projected_update": GREEN, "projected_moments": PURPLE, "projected_sgd": SKY}
@@ -43,6 +44,7 @@ def trajectories(steps: pd.DataFrame, nulls: pd.DataFrame, measure: str, note: s
         axis.axhline(0, color=GREY, linewidth=0.8)
         axis.set_title(f"pass {name}", loc="left")
         axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_ylabel(measure)
         axis.legend(fontsize=8)
     return _finish(figure, f"{measure} by step; bands: random directions, mean and two deviations", note)
@@ -110,6 +112,7 @@ def leak(steps: pd.DataFrame, nulls: pd.DataFrame, note: str) -> Figure | None:
         mean, deviation = random["cos_in"].mean(), random.groupby("draw")["cos_in"].mean().std()
         axes[0].axhspan(mean - 2 * deviation, mean + 2 * deviation, color=GREY, alpha=0.25, label="random directions")
     axes[0].set_xlabel("step")
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel("|relu(V(-D))| / |D|")
     axes[0].legend(fontsize=8)
     return _finish(figure, "Leak of the update D along the hack directions", note)

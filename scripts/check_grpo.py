@@ -25,10 +25,13 @@ def text(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
+def value_of(cell):
+    return text(cell) if isinstance(cell, (bytes, str)) else cell.item()
+
+
 def rows(results, name):
     data = results[name][:]
-    return [{key: text(row[key]) if row[key].dtype.kind in "SO" or isinstance(row[key], (bytes, str)) else row[key].item()
-             for key in data.dtype.names} for row in data]
+    return [{key: value_of(row[key]) for key in data.dtype.names} for row in data]
 
 
 class Basis:

@@ -113,9 +113,9 @@ void GrpoSearch::extract(run::Work& work) {
     const auto units = work.take(1);
     if (units.empty() || work.stopping()) return;
     const auto& key = units[0].key;
-    const bool style = key.at("contrast") == "style";
     ExtractionInput input;
     input.contrast = key.at("contrast").get<std::string>();
+    const bool style = input.contrast == "style";
     input.pairs = style ? setup_->style_pairs : setup_->pairs;
     input.heldout = style ? 0 : c.extraction.heldout;
     input.loss = c.extraction.loss;

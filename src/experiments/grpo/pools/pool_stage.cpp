@@ -45,6 +45,17 @@ store::UnitOutput output_of(const std::vector<PoolSample>& samples) {
   return out;
 }
 
+std::vector<PoolSample> stored_step(const std::vector<std::vector<PoolSample>>& stored,
+                                    const run::Unit& unit) {
+  const auto name = unit.key.at("pool").get<std::string>();
+  const auto step = unit.key.at("step").get<int64_t>();
+  std::vector<PoolSample> out;
+  for (const auto& pool : stored)
+    for (const auto& sample : pool)
+      if (sample.pool == name && sample.step == step) out.push_back(sample);
+  return out;
+}
+
 }  // namespace
 
 std::vector<run::Unit> pool_units(const GrpoConfig& config,
@@ -135,7 +146,7 @@ bool PoolStage::write(const std::vector<run::Unit>& units, run::Work& work,
   for (const std::string pool : {teacher_pool, base_pool}) {
     std::map<int64_t, size_t> places;  // of the generator's tickets
     for (size_t u = 0; u < units.size(); ++u) {
-      if (units[u].key.at("pool") != pool) continue;
+      if (units[u].key.at("pool").get<std::string>() != pool) continue;
       const auto step = units[u].key.at("step").get<int64_t>();
       const auto& list = input_.problems->list;
       const auto& problem = list[static_cast<size_t>(step) % list.size()];
@@ -197,11 +208,7 @@ void PoolStage::run(run::Work& work) {
     if (input_.stored->empty()) {
       if (!write(units, work, samples)) return;
     } else {
-      for (size_t u = 0; u < units.size(); ++u)
-        for (const auto& pool : *input_.stored)
-          for (const auto& sample : pool)
-            if (sample.pool == units[u].key.at("pool") && sample.step == units[u].key.at("step"))
-              samples[u].push_back(sample);
+      for (size_t u = 0; u < units.size(); ++u) samples[u] = stored_step(*input_.stored, units[u]);
     }
     if (!grade(work, samples)) return;
     for (size_t u = 0; u < units.size(); ++u) work.commit(units[u], output_of(samples[u]));
