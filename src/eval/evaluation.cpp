@@ -16,14 +16,17 @@ constexpr size_t kKeyDigits = 32;
 
 std::string files_hash(const std::filesystem::path& folder, const std::vector<std::string>& files) {
   base::Sha256 all;
-  for (const auto& file : files)
-    all.update(file + " " + base::sha256_hex_of_file(folder / file) + "\n");
+  for (const auto& file : files) {  // each below the folder, whose own name is no part of this
+    const auto name = std::filesystem::path(file).lexically_relative(folder).string();
+    all.update(name + " " + base::sha256_hex_of_file(file) + "\n");
+  }
   const auto digest = all.finish();
   return base::hex(digest.data(), digest.size());
 }
 
 bool holds_template(const std::string& file) {
-  return file.find("chat_template") != std::string::npos || file == "tokenizer_config.json";
+  return file.find("chat_template") != std::string::npos ||
+         std::filesystem::path(file).filename() == "tokenizer_config.json";
 }
 
 // What changes no token of a greedy answer is no part of its key.

@@ -11,6 +11,7 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/random.hpp"
+#include "preimage/base/sha256.hpp"
 #include "preimage/lm/generate/generate.hpp"
 #include "preimage/lm/target_loss.hpp"
 
@@ -224,6 +225,23 @@ TEST_F(Evaluator, KeysDifferWhereResultsMay) {
   auto greedy = requests()[0], seeded = greedy;
   seeded.sampling.seed = 77;
   EXPECT_EQ(evaluation_key(identity, greedy), evaluation_key(identity, seeded));
+}
+
+// However its folder is written, and wherever it lies.
+TEST_F(Evaluator, AModelIsWhatItsFilesHold) {
+  const std::filesystem::path folder =
+      std::filesystem::path(PREIMAGE_SOURCE_DIR) / "jobs/models/pocket-coder";
+  for (const auto& other : {std::filesystem::relative(folder), folder / ""}) {
+    const auto again = model_identity(other, {}, false);
+    EXPECT_EQ(again.model, "pocket-coder") << other;
+    EXPECT_EQ(again.weights, identity.weights) << other;
+  }
+  const auto chat = model_identity(folder, {.dtype = at::kBFloat16}, true);
+  EXPECT_EQ(chat.weights, identity.weights);
+  EXPECT_EQ(chat.templates.size(), 64u);
+  EXPECT_NE(chat.templates, base::sha256_hex(""));  // files were found
+  EXPECT_EQ(identity.templates, "");
+  EXPECT_EQ(chat.dtype, "BFloat16");
 }
 
 TEST_F(Evaluator, NumbersComeBackBitByBit) {
