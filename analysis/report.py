@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import libraries  # noqa: E402, F401  (first: says which Python has them)
 import figures  # noqa: E402  (chooses the Agg backend before pyplot)
 import h5py
+import lipo_report
 import matplotlib.pyplot as plt
 import pandas as pd
 import tables
@@ -302,6 +303,9 @@ def main(arguments: list[str] | None = None) -> int:
             elif "grpo/steps" in results:
                 report = grpo_report.write_report(results, folder)
                 grpo_report.print_results(results)
+            elif "lipo/arms" in results:
+                report = lipo_report.write_report(results, folder)
+                lipo_report.print_results(results)
             else:
                 report = write_report(results, folder)
                 print_results(results)
