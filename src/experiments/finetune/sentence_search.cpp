@@ -156,7 +156,8 @@ void SentenceSearch::prepare(int64_t) {
     const fs::path from = config_.model, to = folder / "model";
     for (const auto& files :
          {lm::checkpoint_identity(from, /*weights=*/false), inverter_files(config_.model)}) {
-      for (const auto& file : files) copy_bytes(file, to / fs::path(file).lexically_relative(from));
+      for (const auto& file : files)
+        copy_bytes(fs::path(file), to / fs::path(file).lexically_relative(from));
     }
     lm::save_parameters(parameters, task->tensors(),
                         config_.save_dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, to);

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "ape.hpp"
 #include "inverter.hpp"
-#include "items.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/bo/acquisition.hpp"
 #include "preimage/bo/gaussian_process.hpp"
 #include "preimage/bo/hyperband.hpp"
+#include "task/ape.hpp"
+#include "task/items.hpp"
 #include "vae.hpp"
 
 namespace preimage::lipo {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <set>
 
-#include "answers.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/eval/prompt_evaluator.hpp"
 #include "report/rows.hpp"
+#include "task/answers.hpp"
 
 namespace preimage::lipo {
 namespace {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "config.hpp"
-#include "items.hpp"
 #include "preimage/eval/evaluation.hpp"
 #include "preimage/eval/text_model.hpp"
 #include "preimage/run/search.hpp"
+#include "task/items.hpp"
 
 namespace preimage::lipo {
 

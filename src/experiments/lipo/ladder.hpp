@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "evaluation.hpp"
-#include "instructions.hpp"
 #include "preimage/bo/hyperband.hpp"
+#include "task/instructions.hpp"
 
 namespace preimage::lipo {
 

@@ -4,13 +4,13 @@
 #include <optional>
 #include <vector>
 
-#include "ape.hpp"
 #include "config.hpp"
-#include "instructions.hpp"
 #include "inverter.hpp"
-#include "items.hpp"
 #include "preimage/eval/evaluation.hpp"
 #include "preimage/eval/text_model.hpp"
+#include "task/ape.hpp"
+#include "task/instructions.hpp"
+#include "task/items.hpp"
 
 namespace preimage::lipo {
 

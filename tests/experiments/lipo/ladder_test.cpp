@@ -22,14 +22,14 @@ bool wrong(int64_t i, int64_t k) {
              (static_cast<uint64_t>(i * 7919 + k * 104729 + i * k) * 2654435761u >> 7) % kPool) < i;
 }
 
-struct Run {
+struct Climb {
   bo::HyperbandOptions options;
   std::vector<Instruction> texts = pool();
   std::unique_ptr<Ladder> ladder;
   std::unique_ptr<BitTable> bits;
   int64_t blocks = 0;
 
-  explicit Run(const bo::HyperbandOptions& given) : options(given) {
+  explicit Climb(const bo::HyperbandOptions& given) : options(given) {
     ladder = std::make_unique<Ladder>(options, kItems, kPool);
     bits = std::make_unique<BitTable>("validation", cut_blocks(kItems, ladder->fidelities(), 200));
     const base::RandomStream random(1, "ladder", "test");
@@ -68,7 +68,7 @@ struct Run {
 TEST(Ladder, IsThePlansScheduleAndSharesWhatWasPaid) {
   bo::HyperbandOptions options;
   options.proposals = "random";
-  const Run run(options);
+  const Climb run(options);
   std::map<std::pair<int64_t, int64_t>, std::pair<int64_t, int64_t>> stages;  // count, items
   int64_t calls = 0, full = 0;
   for (const auto& e : run.ladder->entries()) {

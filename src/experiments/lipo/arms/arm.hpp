@@ -12,8 +12,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "../config.hpp"
-#include "../instructions.hpp"
 #include "../inverter.hpp"
+#include "../task/instructions.hpp"
 #include "../vae.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/bo/gaussian_process.hpp"

@@ -1,5 +1,5 @@
 // The writing of instructions: clean-up, quotas, order, counted calls, and the files of the mode.
-#include "ape.hpp"
+#include "task/ape.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,5 +1,5 @@
 // Numbers of answers, by both patterns (lipo.md section 1's cases and those of the recorded one).
-#include "answers.hpp"
+#include "task/answers.hpp"
 
 #include <gtest/gtest.h>
 
