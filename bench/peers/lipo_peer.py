@@ -1,7 +1,8 @@
 """The numerical half of lipo in GPyTorch, BoTorch and PyTorch, on the numbers that lipo_bench makes.
 
     lipo_peer.py gp N EPOCHS THREADS
-    lipo_peer.py acquisition N SEEDS FOLDER THREADS     on the models that lipo_bench left in FOLDER
+    lipo_peer.py acquisition N SEEDS FOLDER LIMITS THREADS     on the models that lipo_bench left in FOLDER; LIMITS: batch
+                                                               limits, with commas, 64 for all starts in one batch
     lipo_peer.py vae ROWS EPOCHS THREADS
 """
 
@@ -65,11 +66,11 @@ def gp(count, epochs):
           f"{1e3 * seconds / epochs:.3f} ms an epoch, loss {loss.item():.6f}")
 
 
-def acquisition(count, seeds, folder):
+def acquisition(count, seeds, folder, limits):
     import numpy
     from botorch.acquisition.analytic import LogExpectedImprovement
     from botorch.optim import optimize_acqf
-    for name, options in (("one batch", {"maxiter": 200}), ("batch_limit 5", {"maxiter": 200, "batch_limit": 5})):
+    for limit in limits:
         seconds, mean = 0.0, 0.0
         for seed in range(seeds):
             x, y = data_of(count, seed)
@@ -87,10 +88,10 @@ def acquisition(count, seeds, folder):
             torch.manual_seed(seed)
             start = time.perf_counter()
             _, value = optimize_acqf(LogExpectedImprovement(model, best_f=y.max()), bounds=bounds, q=1, num_restarts=64,
-                                     raw_samples=1024, options=dict(options))
+                                     raw_samples=1024, options={"maxiter": 200, "batch_limit": limit})
             seconds += time.perf_counter() - start
             mean += value.item() / seeds
-        print(f"BoTorch acquisition ({name}): N {count}, 64 starts of 1,024, {seeds} seeds, {torch.get_num_threads()} threads: "
+        print(f"BoTorch acquisition (batch_limit {limit}): N {count}, 64 starts of 1,024, {seeds} seeds, {torch.get_num_threads()} threads: "
               f"{seconds / seeds:.3f} s each, mean log EI {mean:.6f}")
 
 
@@ -137,7 +138,7 @@ def main():
     if what == "gp":
         gp(int(numbers[0]), int(numbers[1]))
     elif what == "acquisition":
-        acquisition(int(numbers[0]), int(numbers[1]), numbers[2])
+        acquisition(int(numbers[0]), int(numbers[1]), numbers[2], [int(limit) for limit in numbers[3].split(",")])
     elif what == "vae":
         vae(int(numbers[0]), int(numbers[1]))
     else:

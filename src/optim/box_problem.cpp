@@ -19,6 +19,12 @@ double dot(const Vector& a, const Vector& b) {
   return sum;
 }
 
+double dot(const double* a, const Vector& b) {
+  double sum = 0;
+  for (size_t i = 0; i < b.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
 // Solves a [n, n] x = b [n, columns] in place of b, rows pivoted. False where a is singular.
 bool solve(Vector a, int64_t n, Vector& b, int64_t columns) {
   for (int64_t k = 0; k < n; ++k) {
@@ -77,18 +83,19 @@ bool BoxMemory::add(Vector step, Vector change) {
           theta_ * dot(steps_[i], steps_[j]);
     }
   }
+  const auto d = static_cast<int64_t>(steps_.front().size());
+  rows_.resize(static_cast<size_t>(d * n));
+  for (int64_t k = 0; k < m; ++k) {
+    for (int64_t i = 0; i < d; ++i) {
+      rows_[i * n + k] = changes_[k][i];
+      rows_[i * n + m + k] = theta_ * steps_[k][i];
+    }
+  }
   middle_.assign(n * n, 0);
   for (int64_t i = 0; i < n; ++i) middle_[i * n + i] = 1;
   if (solve(inverse, n, middle_, n)) return true;
   clear();
   return false;
-}
-
-Vector BoxMemory::row(int64_t i) const {
-  Vector out;
-  for (const auto& y : changes_) out.push_back(y[i]);
-  for (const auto& s : steps_) out.push_back(theta_ * s[i]);
-  return out;
 }
 
 Vector BoxMemory::transposed_times(const Vector& x) const {
@@ -98,7 +105,7 @@ Vector BoxMemory::transposed_times(const Vector& x) const {
   return out;
 }
 
-Vector BoxMemory::middle_times(const Vector& x) const {
+Vector BoxMemory::middle_times(const double* x) const {
   const int64_t n = 2 * size();
   Vector out(n);
   for (int64_t i = 0; i < n; ++i)
@@ -158,7 +165,7 @@ BoxProblem::Cauchy BoxProblem::cauchy_point() const {
   const double theta = memory_.theta();
   Vector p = memory_.transposed_times(move);
   double slope = -dot(move, move);
-  double curve = -theta * slope - dot(p, memory_.middle_times(p));
+  double curve = -theta * slope - dot(p, memory_.middle_times(p.data()));
   const double least = kEpsilon * -theta * slope;
   double at = 0, wanted = -slope / std::max(curve, least);
   size_t next = 0;
@@ -169,9 +176,10 @@ BoxProblem::Cauchy BoxProblem::cauchy_point() const {
     out.x[b] = gradient_[b] < 0 ? upper_[b] : lower_[b];
     const double g = gradient_[b], z = out.x[b] - x_[b];
     for (size_t k = 0; k < p.size(); ++k) out.c[k] += span * p[k];
-    const Vector w = memory_.row(b), mw = memory_.middle_times(w);
+    const double* w = memory_.row(b);
+    const Vector mw = memory_.middle_times(w);
     slope += span * curve + g * g + theta * g * z - g * dot(mw, out.c);
-    curve -= theta * g * g + 2 * g * dot(mw, p) + g * g * dot(mw, w);
+    curve -= theta * g * g + 2 * g * dot(mw, p) + g * g * dot(w, mw);
     curve = std::max(curve, least);
     for (size_t k = 0; k < p.size(); ++k) p[k] += g * w[k];
     move[b] = 0;
@@ -198,12 +206,10 @@ Vector BoxProblem::subspace_minimum(const Cauchy& cauchy) const {
     if (cauchy.x[i] > lower_[i] && cauchy.x[i] < upper_[i]) free.push_back(static_cast<int64_t>(i));
   if (free.empty() || n == 0) return cauchy.x;
   const double theta = memory_.theta();
-  const Vector mc = memory_.middle_times(cauchy.c);
-  std::vector<Vector> rows;
+  const Vector mc = memory_.middle_times(cauchy.c.data());
   Vector reduced, v(n), gram(n * n);
   for (const int64_t i : free) {
-    rows.push_back(memory_.row(i));
-    const auto& w = rows.back();
+    const double* w = memory_.row(i);
     reduced.push_back(gradient_[i] + theta * (cauchy.x[i] - x_[i]) - dot(w, mc));
     for (int64_t k = 0; k < n; ++k) {
       v[k] += w[k] * reduced.back();
@@ -212,7 +218,7 @@ Vector BoxProblem::subspace_minimum(const Cauchy& cauchy) const {
   }
   for (int64_t k = 0; k < n; ++k)
     for (int64_t j = 0; j <= k; ++j) gram[j * n + k] = gram[k * n + j] /= theta;
-  v = memory_.middle_times(v);
+  v = memory_.middle_times(v.data());
   Vector system(n * n);  // I - M W' Z Z' W / theta
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < n; ++k)
@@ -225,7 +231,7 @@ Vector BoxProblem::subspace_minimum(const Cauchy& cauchy) const {
   double descent = 0, longest = 1;
   for (size_t k = 0; k < free.size(); ++k) {
     const int64_t i = free[k];
-    step[k] = -reduced[k] / theta - dot(rows[k], v) / (theta * theta);
+    step[k] = -reduced[k] / theta - dot(memory_.row(i), v) / (theta * theta);
     out[i] = clamp(i, cauchy.x[i] + step[k]);
     const double room = (step[k] > 0 ? upper_[i] : lower_[i]) - cauchy.x[i];
     if (step[k] != 0) longest = std::min(longest, std::max(0.0, room / step[k]));

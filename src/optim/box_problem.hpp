@@ -22,15 +22,16 @@ class BoxMemory {
   void clear();
   // False, and empty, where the middle matrix is singular.
   bool add(Vector step, Vector change);
-  Vector row(int64_t i) const;                     // w_i = row i of W, [2 size]
-  Vector transposed_times(const Vector& x) const;  // W' x
-  Vector middle_times(const Vector& x) const;      // M x
+  const double* row(int64_t i) const { return rows_.data() + 2 * size() * i; }  // of W, [2 size]
+  Vector transposed_times(const Vector& x) const;                               // W' x
+  Vector middle_times(const double* x) const;                                   // M x
   const Vector& middle() const { return middle_; }
 
  private:
   int64_t most_;
   double theta_ = 1;
   std::vector<Vector> steps_, changes_;
+  Vector rows_;    // W [d, 2 size]
   Vector middle_;  // M [2 size, 2 size]
 };
 
