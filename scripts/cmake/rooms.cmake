@@ -325,9 +325,10 @@ function(preimage_laws)
   add_test(NAME analysis.libraries COMMAND ${Python3_EXECUTABLE} "${CMAKE_SOURCE_DIR}/tests/analysis/libraries_test.py")
   # The report needs the analysis packages, which scripts/setup.sh puts into the virtual environment.
   add_test(NAME analysis.report COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/analysis/report_test.py")
+  add_test(NAME analysis.grpo_report COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/analysis/grpo_report_test.py")
   add_test(NAME scripts.convert_checkpoint COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/scripts/convert_checkpoint_test.py")
   add_test(NAME pages COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/pages/pages_test.py" "${CMAKE_BINARY_DIR}/preimage")
-  set_tests_properties(pages scripts.setup scripts.install analysis.libraries scripts.fetch scripts.function_problems scripts.convert_checkpoint analysis.report PROPERTIES TIMEOUT 120)
+  set_tests_properties(pages scripts.setup scripts.install analysis.libraries scripts.fetch scripts.function_problems scripts.convert_checkpoint analysis.report analysis.grpo_report PROPERTIES TIMEOUT 120)
   # The parsers under libFuzzer, ASan and UBSan; scripts/test.sh builds them.
   add_test(NAME fuzz COMMAND ${CMAKE_CTEST_COMMAND} --test-dir "${CMAKE_SOURCE_DIR}/build/fuzz" --output-on-failure --no-tests=error)
   set_tests_properties(fuzz PROPERTIES TIMEOUT 300 PROCESSORS 2)
