@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the report of a dcm, verifier or grpo run: DIR/report/report.html (one file, pictures inside) and the pictures as PNG.
+"""Makes the report of a dcm, ips, verifier or grpo run: DIR/report/report.html (one file, pictures inside) and the pictures as PNG.
 
     .venv/bin/python analysis/report.py DIR
 
@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import libraries  # noqa: E402, F401  (first: says which Python has them)
 import figures  # noqa: E402  (chooses the Agg backend before pyplot)
 import h5py
+import ips_report
 import lipo_report
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -300,6 +301,9 @@ def main(arguments: list[str] | None = None) -> int:
             if "verifier/metrics" in results:
                 report = verifier_report.write_report(results, folder)
                 verifier_report.print_results(results)
+            elif "ips/targets" in results:
+                report = ips_report.write_report(results, folder)
+                ips_report.print_results(results)
             elif "grpo/steps" in results:
                 report = grpo_report.write_report(results, folder)
                 grpo_report.print_results(results)

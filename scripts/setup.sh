@@ -6,9 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
   cat <<'EOF'
-usage: scripts/setup.sh [--cuda] [--fetch] [--reference] [--no-apt] [--yes]
+usage: scripts/setup.sh [--cuda] [--fetch] [--targets] [--reference] [--no-apt] [--yes]
   --cuda       also what a CUDA build needs: NVIDIA's wheels, and nvcc 13 where there is none (about 3 GB)
   --fetch      also the hub's client, for scripts/fetch.py model
+  --targets    also tokenizers and parsers, for scripts/targets/collect.py
   --reference  also .venv-reference: transformers, scikit-learn, a whole torch, to compare with (about 7 GB)
   --no-apt     leave the distribution's packages alone (needed tools come from elsewhere: modules, conda)
   --yes        ask nothing
@@ -228,12 +229,13 @@ finish_cuda() {
 # ---------------------------------------------------------------- main
 
 parse() {
-  cuda='' reference='' fetch='' no_apt='' assume_yes=''
+  cuda='' reference='' fetch='' targets='' no_apt='' assume_yes=''
   while (($#)); do
     case $1 in
       --cuda) cuda=1 ;;
       --reference) reference=1 ;;
       --fetch) fetch=1 ;;
+      --targets) targets=1 ;;
       --no-apt) no_apt=1 ;;
       --yes | -y) assume_yes=1 ;;
       --help | -h) usage; exit ;;
@@ -258,9 +260,10 @@ main() {
   flock 9 2>/dev/null || true
   local sections=(build analysis) work=''
   [[ -z $fetch ]] || sections+=(fetch)
+  [[ -z $targets ]] || sections+=(targets)
   [[ -z $cuda ]] || sections+=(cuda)
   [[ -z $cuda ]] || find_nvcc >/dev/null || sections+=(nvcc)
-  local whole=(build analysis cuda fetch reference)
+  local whole=(build analysis cuda fetch targets reference)
 
   plan_apt
   if ((${#apt_list[@]})); then

@@ -151,19 +151,19 @@ void Recorder::flush_if_due() {
 
 void Recorder::flush() {
   if (buffer_lines_.empty()) return;
-  std::vector<store::SegmentUnit> with_data;
-  for (auto& unit : buffer_) {
-    if (!unit.output.rows.empty() || !unit.output.tensors.empty()) with_data.push_back(unit);
-  }
+  // The segment holds every unit that the journal's line names, those without rows among them.
+  const bool has_data = std::any_of(buffer_.begin(), buffer_.end(), [](const auto& unit) {
+    return !unit.output.rows.empty() || !unit.output.tensors.empty();
+  });
   options_.claim.require_held();
   store::JournalCommit commit;
   commit.units = buffer_lines_;
-  if (!with_data.empty()) {
+  if (has_data) {
     const store::SegmentHeader header{options_.run_identity, options_.binary, options_.host,
                                       options_.device,       generation_,     comm_.rank()};
     const auto name = store::segment_name(generation_, comm_.rank(), segments_written_);
     commit.segment =
-        store::write_segment(options_.out / "segments" / name, header, with_data, schemas_);
+        store::write_segment(options_.out / "segments" / name, header, buffer_, schemas_);
   }
   options_.claim.require_held();
   journal_->commit(commit);

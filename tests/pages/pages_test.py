@@ -39,6 +39,9 @@ QUICK = {
              "grpo.extraction.pairs": "jobs/data/grpo/pairs.md#all-in-one/pair_0", "grpo.extraction.heldout": 7,
              "grpo.extraction.k": 1, "grpo.probe.steps": 1, "grpo.probe.lora_rank": 1, "grpo.nulls.draws": 10,
              "grpo.nulls.style_pairs": "", "grpo.bootstrap_draws": 100},
+    "ips": {"ips.data.limit": 1, "ips.search.methods": ["ga", "ppo"], "ips.search.seeds": 1, "ips.search.calls": 6,
+            "ips.ga.population": 3, "ips.rl.horizon": 1, "ips.rl.episodes": 1, "ips.negative.noise_draws": 1,
+            "ips.decide.false_pairs": 1, "ips.bootstrap_draws": 100},
 }
 
 
