@@ -155,9 +155,11 @@ AcquisitionResult maximise_log_ei(const GpModel& model, double best,
                                   const base::RandomStream& random) {
   const Acquisition acquisition(model, best, options.xi);
   const auto box = acquisition_box(model.inputs, options.margin);
-  const auto raw = raw_samples(acquisition, box, options, random);
-  // The Sobol scramble draws 31 elements a dimension; the starts begin far beyond them.
-  const base::RandomStream choice(random.bits(uint64_t{1} << 40), "acquisition", "starts");
+  // Streams of their own: the caller's may have drawn the process's first parameters.
+  const uint64_t element = uint64_t{1} << 44;
+  const uint64_t seed = uint64_t{random.bits(element)} << 32 | random.bits(element + 1);
+  const auto raw = raw_samples(acquisition, box, options, {seed, "acquisition", "sobol"});
+  const base::RandomStream choice(seed, "acquisition", "starts");
   const auto chosen = boltzmann_starts(raw.values, options.restarts, options.eta, choice);
   AcquisitionResult out;
   out.best_raw = *std::ranges::max_element(raw.values);

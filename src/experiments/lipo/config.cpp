@@ -47,8 +47,9 @@ void hyperband_fields(base::Fields& f, bo::HyperbandOptions& o) {
          .choices = {"exact", "truncated", "ascending"}});
   f.add("hyperband_proposals", o.proposals,
         {.help = "what the process is fitted to: paper, the highest level with enough "
-                 "observations; min_pct, fidelities of at least min_fidelity_pct; random, nothing",
-         .choices = {"paper", "min_pct", "random"}});
+                 "observations; min_pct, fidelities of at least min_fidelity_pct; "
+                 "all_fidelities, each instruction's latest; random, nothing",
+         .choices = {"paper", "min_pct", "all_fidelities", "random"}});
   f.add("min_fidelity_pct", o.min_fidelity_pct, {.help = "of all items", .min = 0, .max = 1});
   f.add("min_observations", o.min_observations,
         {.help = "that a level needs for a model", .min = 2});
@@ -167,6 +168,8 @@ void LipoConfig::fields(base::Fields& f) {
         {.help = "false: the process is given its own predictions, which no result counts"});
   f.add("arms", arms, {.help = "searches behind Hyperband", .choices = arm_names()});
   f.add("arm_seeds", arm_seeds, {.help = "repetitions of each arm", .min = 1, .max = 10000});
+  f.group("cowboys", cowboys);
+  f.group("capo", capo);
   f.add("hyperband_evals_path", hyperband_evals_path, {.help = "of mode skip_hyperband"});
   f.add("grid_path", grid_path, {.help = "of mode grid"});
   f.add("top_k", top_k, {.help = "best of the grid that are taken", .min = 2});
@@ -202,6 +205,9 @@ base::ConfigErrors LipoConfig::check() const {
   for (const auto& path : {hyperband_evals_path, grid_path}) {
     if (!path.empty()) require_file("mode", path, errors);
   }
+  if (!evaluate_proposals && std::ranges::find(arms, "capo") != arms.end())
+    errors.push_back(
+        "\"lipo.arms\" has capo, whose races need evaluations: evaluate_proposals is false");
   if (searches() && arms.empty()) errors.push_back("\"lipo.arms\" is empty");
   if (std::set<std::string>(arms.begin(), arms.end()).size() < arms.size())
     errors.push_back("\"lipo.arms\" names an arm twice; arm_seeds repeats arms");

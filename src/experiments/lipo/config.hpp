@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "arms/capo.hpp"
+#include "arms/cowboys.hpp"
 #include "inverter.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/bo/acquisition.hpp"
@@ -65,6 +67,8 @@ struct LipoConfig {
   bool evaluate_proposals = true;  // false: the process is given its own predictions
   std::vector<std::string> arms = {"latent"};
   int64_t arm_seeds = 1;
+  CowboysOptions cowboys;
+  CapoOptions capo;
   std::string hyperband_evals_path;  // skip_hyperband
   std::string grid_path;             // grid
   int64_t top_k = 25;

@@ -16,10 +16,11 @@ struct Maker {
 };
 
 // The controls first.
-constexpr Maker kMakers[] = {{"hyperband", make_hyperband_arm},
-                             {"random_latent", make_random_latent_arm},
-                             {"plan_sign", make_plan_sign_arm},
-                             {"latent", make_latent_arm}};
+constexpr Maker kMakers[] = {
+    {"hyperband", make_hyperband_arm}, {"random_latent", make_random_latent_arm},
+    {"plan_sign", make_plan_sign_arm}, {"raw_embedding", make_raw_embedding_arm},
+    {"cowboys", make_cowboys_arm},     {"capo", make_capo_arm},
+    {"latent", make_latent_arm}};
 
 }  // namespace
 

@@ -101,6 +101,9 @@ class Arm {
 // latent         log EI in the latent space, decoded and brought back to words
 // random_latent  the same with a uniform point of the box for the proposal: the null
 // plan_sign      the same with the process fitted to errors and maximised, as the plan writes it
+// raw_embedding  log EI in the space of the embeddings, no autoencoder
+// cowboys        a process over texts, the autoencoder their prior alone (arXiv 2507.03910)
+// capo           evolution with races and a penalty on length (after arXiv 2504.16005)
 // hyperband      the pool's next by expected improvement, on all items: no latent search at all
 const std::vector<std::string>& arm_names();
 std::unique_ptr<Arm> make_arm(const std::string& name);

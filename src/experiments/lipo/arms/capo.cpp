@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <sstream>
 
 #include "preimage/base/error.hpp"
@@ -45,7 +46,7 @@ void CapoOptions::fields(base::Fields& f) {
   f.add("population", population, {.help = "instructions kept", .min = 2, .max = 4096});
   f.add("offspring", offspring, {.help = "children of a generation", .min = 1, .max = 4096});
   f.add("stages", stages,
-        {.help = "stages of a race; each doubles the items", .min = 1, .max = 20});
+        {.help = "stages of a race, on the ladder's last fidelities", .min = 1, .max = 20});
   f.add("significance", significance,
         {.help = "of the test that ends a child's race", .min = 0, .max = 0.5});
   f.add("length_penalty", length_penalty,
@@ -104,8 +105,15 @@ CapoState replay(CapoState state, const std::vector<CapoMember>& evaluated,
   return state;
 }
 
-int64_t capo_stage_items(int64_t stage, int64_t items, const CapoOptions& options) {
-  return std::max<int64_t>(1, items >> (options.stages - 1 - stage));
+int64_t capo_stage_items(int64_t stage, int64_t items, std::span<const bo::HyperbandBracket> ladder,
+                         const CapoOptions& options) {
+  std::set<int64_t> levels = {items};
+  for (const auto& bracket : ladder)
+    for (const auto& one : bracket.stages) levels.insert(std::min(one.items, items));
+  int64_t back = std::min(options.stages - 1 - stage, std::ssize(levels) - 1);
+  auto level = levels.rbegin();
+  while (back-- > 0) ++level;
+  return *level;
 }
 
 }  // namespace preimage::lipo

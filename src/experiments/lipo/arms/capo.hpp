@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace preimage::lipo {
 struct CapoOptions {
   int64_t population = 10;
   int64_t offspring = 4;  // children of a generation
-  int64_t stages = 4;     // of a race: on items / 2^(stages - 1), ..., items / 2, all items
+  int64_t stages = 4;     // of a race, each on the next fidelity of the ladder, the last on all
   double significance = 0.2;
   double length_penalty = 0.05;  // error that a text of the first population's mean length costs
   double mutation = 0.3;         // length of the noise that is added to the parents' mean
@@ -54,7 +55,9 @@ CapoState first_population(std::vector<CapoMember> start, const CapoOptions& opt
 CapoState replay(CapoState state, const std::vector<CapoMember>& evaluated,
                  const CapoOptions& options);
 
-// Items of a stage.
-int64_t capo_stage_items(int64_t stage, int64_t items, const CapoOptions& options);
+// Items of a stage: of the fidelities of the ladder, the last `stages`, or the lowest of them where
+// there are fewer; the last stage is on all items.
+int64_t capo_stage_items(int64_t stage, int64_t items, std::span<const bo::HyperbandBracket> ladder,
+                         const CapoOptions& options);
 
 }  // namespace preimage::lipo

@@ -36,9 +36,11 @@ TEST(Capo, TestOfTwoProportions) {
 
 TEST(Capo, ARaceIsReplayedStageByStage) {
   const CapoOptions options{.population = 3, .offspring = 2, .stages = 3, .significance = 0.05};
-  EXPECT_EQ(capo_stage_items(0, 100, options), 25);
-  EXPECT_EQ(capo_stage_items(2, 100, options), 100);
-  EXPECT_EQ(capo_stage_items(0, 2, options), 1);
+  const auto ladder = bo::hyperband_brackets(100, 50, {});
+  EXPECT_EQ(capo_stage_items(0, 100, ladder, options), 25);
+  EXPECT_EQ(capo_stage_items(1, 100, ladder, options), 50);
+  EXPECT_EQ(capo_stage_items(2, 100, ladder, options), 100);
+  EXPECT_EQ(capo_stage_items(0, 100, ladder, {.stages = 9}), 12);  // no lower one
   // One child is out at once, the other goes on.
   auto state = replay(four(), {{"x", 4, 25, 25}, {"y", 5, 3, 25}}, options);
   EXPECT_EQ(state.stage, 1);
