@@ -33,7 +33,8 @@ const char* const job_text = R"({
     "vae_annealing_epochs": 2, "bmin": 2, "gp_epochs": 10, "hyperband_gp_epochs": 5,
     "gp_retrain_epochs": 5, "gp_hidden_dim": 4, "gp_latent_dim": 2, "raw_samples": 16,
     "num_restarts": 2, "acquisition_max_iterations": 5, "inversion_n_steps": 5, "iterations": 2,
-    "arms": ["hyperband", "random_latent", "plan_sign", "latent"]},
+    "arms": ["hyperband", "random_latent", "plan_sign", "raw_embedding", "cowboys", "capo", "latent"],
+    "cowboys": {"chains": 2, "steps": 2}, "capo": {"population": 3, "offspring": 2, "stages": 2}},
   "run": {"seed": 1, "device": "cpu", "threads": 1, "commit_interval_s": 0.02}
 })";
 
