@@ -66,6 +66,10 @@ void gp_fields(base::Fields& f, LipoConfig& c) {
   f.add("gp_noise", c.gp.noise,
         {.help = "learned: one variance; heteroscedastic: p (1 - p) / n of each observation",
          .choices = {"learned", "heteroscedastic"}});
+  f.add("gp_fidelities", c.gp_fidelities,
+        {.help = "what an arm's process is fitted to first: level, what hyperband_proposals says; "
+                 "all, every instruction at its highest fidelity (with heteroscedastic noise)",
+         .choices = {"level", "all"}});
   f.add("gp_epochs", c.gp.epochs, {.help = "at most, before the first proposal", .min = 1});
   f.add("gp_lr", c.gp.lr, {.help = "AdamW's", .min = 0, .max = 1});
   f.add("gp_weight_decay", c.gp.weight_decay, {.help = "of all parameters", .min = 0, .max = 10});

@@ -58,6 +58,7 @@ struct LipoConfig {
   int64_t embedding_dim = 0;  // 0: the encoder's; another number is refused unless it is that
   bo::HyperbandOptions hyperband;
   bo::GpOptions gp;
+  std::string gp_fidelities = "level";  // or all: what the arms' processes are fitted to first
   int64_t hyperband_gp_epochs = 3000, hyperband_gp_patience = 50;
   int64_t retrain_epochs = 500, retrain_patience = 10;
   double retrain_lr = 0.001;

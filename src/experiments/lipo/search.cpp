@@ -159,7 +159,7 @@ void LipoSearch::begin_arms() {
     for (size_t i = 0; i < setup_->known.size(); ++i)
       ground.counts.add({static_cast<int64_t>(i), setup_->known[i].wrong, setup_->known[i].items});
   }
-  if (ground.start.empty()) ground.start = ground.counts.latest();
+  if (ground.start.empty() || c.gp_fidelities == "all") ground.start = ground.counts.latest();
   auto best = bo::incumbent(ground.counts, ground.items);
   if (!best) best = bo::keep_best(ground.start, 1).front();
   ground.best = best->error();
