@@ -47,10 +47,29 @@ void require_short(const std::string& id, const char* field, const std::string& 
 
 }  // namespace
 
+Supervisor::Supervisor(pid_t pid, int socket) : pid_(pid), socket_(socket) {}
+
 Supervisor::Supervisor(Supervisor&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), socket_(std::exchange(other.socket_, -1)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      socket_(std::exchange(other.socket_, -1)),
+      pool_(std::move(other.pool_)),
+      pool_options_(std::move(other.pool_options_)) {}
+
+Pool& Supervisor::pool(const PoolOptions& options) {
+  const auto text = base::canonical(to_message(options));
+  if (!pool_) {
+    pool_ = std::make_unique<Pool>(*this, options);
+    pool_options_ = text;
+  } else if (text != pool_options_) {
+    throw base::config_error(base::str(
+        "the sandbox is open with ", pool_options_, ", found ", text,
+        "; one sandbox serves a run, so its settings cannot be swept: run the job once for each"));
+  }
+  return *pool_;
+}
 
 Supervisor::~Supervisor() {
+  pool_.reset();
   if (socket_ >= 0) ::close(socket_);  // it ends when its client is gone
   if (pid_ > 0) {
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {

@@ -49,7 +49,9 @@ struct PoolOptions {
   bool confirm_timeouts = true;    // run a time-out once more alone before it counts
 };
 
-// The started executable, idle until a Pool opens it. Ends with this object.
+class Pool;
+
+// The started executable, idle until a Pool opens it, which it does once. Ends with this object.
 class Supervisor {
  public:
   Supervisor(Supervisor&& other) noexcept;
@@ -57,12 +59,18 @@ class Supervisor {
   ~Supervisor();
   int socket() const { return socket_; }
   pid_t pid() const { return pid_; }
+  // The pool of all that share this supervisor, one after another: the combinations of a sweep.
+  // Opened by the first call; throws ExitCode::bad_config where a later one asks for other options.
+  Pool& pool(const PoolOptions& options);
+  bool has_pool() const { return pool_ != nullptr; }
 
  private:
   friend Supervisor start_supervisor(const std::filesystem::path& executable);
-  Supervisor(pid_t pid, int socket) : pid_(pid), socket_(socket) {}
+  Supervisor(pid_t pid, int socket);
   pid_t pid_ = -1;
   int socket_ = -1;
+  std::unique_ptr<Pool> pool_;
+  std::string pool_options_;  // that it was opened with
 };
 
 // By posix_spawn: call it before MPI_Init and before any thread. `executable`: "" for the

@@ -9,39 +9,17 @@
 #include "pools/pool_stage.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/eval/sandbox_judge.hpp"
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/manifest.hpp"
-#include "preimage/sandbox/pool.hpp"
 #include "search.hpp"
 
 namespace preimage::grpo {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Opened when the first program is to be run, and kept.
-std::function<sandbox::Judge&()> judge_of(run::Context& context,
-                                          const eval::SandboxConfig& config) {
-  return [&context, config, pool = std::shared_ptr<sandbox::Pool>()]() mutable -> sandbox::Judge& {
-    if (!context.sandbox())
-      throw base::unavailable_error(
-          "the sandbox was not started; run the job by `preimage run` or `preimage launch`");
-    if (!pool) {
-      pool = std::make_shared<sandbox::Pool>(*context.sandbox(),
-                                             eval::pool_options(config, context.threads()));
-      const auto description = pool->description();
-      context.log().info("sandbox: " + base::canonical(description));
-      if (context.world().root()) {
-        const auto of =
-            context.sweep().empty() ? "" : " of " + run::combination_name(context.sweep());
-        run::add_to_start(context.out(), "sandbox" + of, description);
-      }
-    }
-    return *pool;
-  };
-}
 
 at::ScalarType dtype_of(const ModelConfig& config) {
   return config.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
@@ -135,7 +113,10 @@ std::unique_ptr<run::Search> Grpo::make_search(run::Context& context) {
   auto adapted = plain;
   adapted.adapter = config_.pools.teacher;
   setup.teacher = [&context, dir, adapted] { return lm::shared_model(context, dir, adapted); };
-  setup.judge = judge_of(context, config_.sandbox);
+  setup.judge =
+      eval::sandbox_judge(context, config_.sandbox, [&context](const base::Json& description) {
+        if (context.world().root()) run::add_to_start(context.out(), "sandbox", description);
+      });
   if (context.world().root())
     for (const auto& note : setup.problems.notes) context.log().info(note);
   return std::make_unique<GrpoSearch>(context, std::make_unique<const Setup>(std::move(setup)));

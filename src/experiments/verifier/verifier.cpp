@@ -7,11 +7,11 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/eval/sandbox_judge.hpp"
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/manifest.hpp"
-#include "preimage/sandbox/pool.hpp"
 #include "search.hpp"
 
 namespace preimage::verifier {
@@ -21,29 +21,6 @@ namespace fs = std::filesystem;
 
 void add_checkpoint(std::set<std::string>& files, const fs::path& folder, bool weights) {
   for (auto& file : lm::checkpoint_identity(folder, weights)) files.insert(std::move(file));
-}
-
-// Opened when the first program is to be run, and kept.
-std::function<sandbox::Judge&()> judge_of(run::Context& context,
-                                          const eval::SandboxConfig& config) {
-  return [&context, config, pool = std::shared_ptr<sandbox::Pool>()]() mutable -> sandbox::Judge& {
-    if (!context.sandbox())
-      throw base::unavailable_error(
-          "the sandbox was not started; run the job by `preimage run` or `preimage launch`");
-    if (!pool) {
-      pool = std::make_shared<sandbox::Pool>(*context.sandbox(),
-                                             eval::pool_options(config, context.threads()));
-      // Walls, Python and the limits as scaled to this machine: what the verdicts stand on.
-      const auto description = pool->description();
-      context.log().info("sandbox: " + base::canonical(description));
-      if (context.world().root()) {
-        const auto of =
-            context.sweep().empty() ? "" : " of " + run::combination_name(context.sweep());
-        run::add_to_start(context.out(), "sandbox" + of, description);
-      }
-    }
-    return *pool;
-  };
 }
 
 }  // namespace
@@ -108,7 +85,10 @@ std::unique_ptr<run::Search> Verifier::make_search(run::Context& context) {
     setup.generator = load_generator(
         config_.generation, lm::shared_model(context, config_.generation.model,
                                              {.dtype = dtype, .device = context.device()}));
-    setup.judge = judge_of(context, config_.sandbox);
+    setup.judge =
+        eval::sandbox_judge(context, config_.sandbox, [&context](const base::Json& description) {
+          if (context.world().root()) run::add_to_start(context.out(), "sandbox", description);
+        });
     if (context.world().root()) {
       for (const auto& note : setup.problems.notes) context.log().info(note);
     }

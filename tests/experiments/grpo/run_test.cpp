@@ -151,6 +151,29 @@ TEST_F(GrpoRun, StoredPoolsGiveTheSameProbe) {
     EXPECT_EQ(replay.at(name), whole.at(name)) << name;
 }
 
+// One sandbox and one set of factors serve all combinations.
+TEST_F(GrpoRun, ACombinationOfASweepIsTheRunByItself) {
+  auto job = base::read_json(runs_->path("job.json"));
+  job["sweep"] = {{"grpo.probe.denominator", {"plan", "dr_grpo"}}};
+  std::ofstream(runs_->path("sweep.json")) << job.dump();
+  ASSERT_EQ(runs_->wait(runs_->start(2, "sweep", "sweep.json")), 0) << runs_->errors();
+  std::vector<base::Json> plan;
+  bool other = false;
+  const auto whole = rows("grpo/steps");
+  for (auto& row : tests::rows_of(runs_->path("sweep"), "grpo/steps")) {
+    const bool mine = row["grpo.probe.denominator"] == "plan";
+    row.erase("grpo.probe.denominator");
+    if (mine) {
+      plan.push_back(row);
+    } else {
+      other |= row["loss"] != whole.at(0)["loss"];
+    }
+  }
+  ASSERT_EQ(plan.size(), whole.size());
+  for (size_t i = 0; i < plan.size(); ++i) EXPECT_EQ(plan[i].dump(), whole[i].dump());
+  EXPECT_TRUE(other);
+}
+
 TEST_F(GrpoRun, EveryRuleIsDecidedForEachProjectedArm) {
   std::map<std::string, int> ids;
   for (const auto& row : rows("grpo/decisions")) ++ids[row["id"].get<std::string>()];
