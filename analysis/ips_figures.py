@@ -29,7 +29,8 @@ def best_so_far(evaluations: pd.DataFrame) -> pd.DataFrame:
         by_seed: dict[int, list[np.ndarray]] = {}
         for (_, seed), curve in zip(part.groupby(["target_id", "seed"], sort=False).groups, curves):
             by_seed.setdefault(seed, []).append(curve)
-        means = np.array([np.nanmean(group, axis=0) for group in by_seed.values()])
+        # A method's curve begins where each of its searches has tried a prompt.
+        means = np.array([np.mean(group, axis=0) for group in by_seed.values()])
         for i, calls in enumerate(grid):
             column = means[:, i]
             if np.isfinite(column).all():

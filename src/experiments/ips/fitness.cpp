@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "preimage/text/copying.hpp"
+
 namespace preimage::ips {
 namespace {
 
@@ -100,10 +102,12 @@ Verdict judge(const Terms& terms, const Fitness& fit, const AcceptOptions& optio
               const Scale& scale, double tau) {
   Verdict out;
   out.r1 = terms.prompt_tokens >= options.least_tokens && terms.prompt_tokens <= scale.most_tokens;
-  const double longest = std::max(static_cast<double>(options.longest_run),
-                                  options.longest_share * static_cast<double>(terms.code_tokens));
-  out.r2 =
-      terms.overlap <= options.most_overlap && static_cast<double>(terms.longest_run) < longest;
+  out.r2 = text::is_no_copy({.overlap = terms.overlap,
+                             .longest_run = terms.longest_run,
+                             .target_tokens = terms.code_tokens},
+                            {.overlap = options.most_overlap,
+                             .run = options.longest_run,
+                             .run_share = options.longest_share});
   out.r3 = fit.copy_emb <= options.most_copy;
   out.r6 = !terms.asks_repetition;
   if (terms.exact) {

@@ -22,6 +22,13 @@ Ids range(const Ids& ids, int64_t begin, int64_t end) {
   return {ids.begin() + begin, ids.begin() + end};
 }
 
+// Tokens [begin, end) of a prompt behind a text. A prompt's first token has no space of its own.
+std::string followed_by(std::string before, const text::Tokenizer& tokenizer, const Ids& ids,
+                        int64_t begin, int64_t end) {
+  if (begin == 0 && !before.empty()) before += " ";
+  return before + tokenizer.decode(range(ids, begin, end));
+}
+
 }  // namespace
 
 std::vector<std::string> split_words(std::string_view text) {
@@ -116,9 +123,8 @@ std::string splice(const text::Tokenizer& tokenizer, const std::string& a, const
                    Draws& draws) {
   const auto left = prompt_tokens(tokenizer, a), right = prompt_tokens(tokenizer, b);
   const int64_t i = draws.below(std::ssize(left) + 1), j = draws.below(std::ssize(right) + 1);
-  auto ids = range(left, 0, i);
-  ids.insert(ids.end(), right.begin() + j, right.end());
-  return text_of(tokenizer, ids);
+  return tidy(
+      followed_by(tokenizer.decode(range(left, 0, i)), tokenizer, right, j, std::ssize(right)));
 }
 
 std::string exchange_segment(const text::Tokenizer& tokenizer, const std::string& a,
@@ -128,13 +134,12 @@ std::string exchange_segment(const text::Tokenizer& tokenizer, const std::string
     const int64_t begin = draws.below(std::ssize(ids) - size + 1);
     return std::pair{begin, begin + size};
   };
-  auto left = prompt_tokens(tokenizer, a);
-  const auto right = prompt_tokens(tokenizer, b);
+  const auto left = prompt_tokens(tokenizer, a), right = prompt_tokens(tokenizer, b);
   const auto [begin, end] = segment(left);
   const auto [from, to] = segment(right);
-  left.erase(left.begin() + begin, left.begin() + end);
-  left.insert(left.begin() + begin, right.begin() + from, right.begin() + to);
-  return text_of(tokenizer, left);
+  const auto middle =
+      followed_by(tokenizer.decode(range(left, 0, begin)), tokenizer, right, from, to);
+  return tidy(followed_by(middle, tokenizer, left, end, std::ssize(left)));
 }
 
 }  // namespace preimage::ips

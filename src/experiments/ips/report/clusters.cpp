@@ -19,19 +19,34 @@ double squared_distance(const std::vector<double>& a, const std::vector<double>&
   return sum;
 }
 
+double sum_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
 // Each further centre is a point, drawn with probability proportional to its squared distance from
-// the nearest centre.
+// the nearest centre; of a few draws the one that leaves the least sum of such distances, as in
+// scikit-learn.
 Points seeds_of(const Points& points, int64_t k, const base::RandomStream& random, uint64_t& at) {
   Points centres = {
       points[static_cast<size_t>(random.below(static_cast<uint64_t>(points.size()), at++))]};
-  std::vector<double> nearest(points.size(), std::numeric_limits<double>::infinity());
+  std::vector<double> nearest;
+  for (const auto& point : points) nearest.push_back(squared_distance(point, centres[0]));
+  const auto trials = 2 + static_cast<int64_t>(std::log(static_cast<double>(k)));
   while (std::ssize(centres) < k) {
-    for (size_t i = 0; i < points.size(); ++i)
-      nearest[i] = std::min(nearest[i], squared_distance(points[i], centres.back()));
-    const double all = std::accumulate(nearest.begin(), nearest.end(), 0.0);
-    double left = random.uniform(at++) * all;
+    std::vector<double> best;
     size_t chosen = 0;
-    while (chosen + 1 < points.size() && left >= nearest[chosen]) left -= nearest[chosen++];
+    for (int64_t trial = 0; trial < trials; ++trial) {
+      double left = random.uniform(at++) * sum_of(nearest);
+      size_t candidate = 0;
+      while (candidate + 1 < points.size() && left >= nearest[candidate])
+        left -= nearest[candidate++];
+      auto distances = nearest;
+      for (size_t i = 0; i < points.size(); ++i)
+        distances[i] = std::min(distances[i], squared_distance(points[i], points[candidate]));
+      if (!best.empty() && sum_of(distances) >= sum_of(best)) continue;
+      best = std::move(distances), chosen = candidate;
+    }
+    nearest = std::move(best);
     centres.push_back(points[chosen]);
   }
   return centres;

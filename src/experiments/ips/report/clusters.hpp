@@ -16,8 +16,8 @@ struct Clustering {
   int64_t k() const;
 };
 
-// Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii 2007), the best of `restarts` by
-// inertia, the first of equal ones. 1 <= k <= points. Draws are elements of `random`.
+// Lloyd's algorithm from greedy k-means++ seeds (Arthur and Vassilvitskii 2007), best of `restarts`
+// by inertia, the first of equal ones. 1 <= k <= points. Draws are elements of `random`.
 Clustering k_means(const Points& points, int64_t k, int64_t restarts,
                    const base::RandomStream& random);
 
