@@ -51,7 +51,7 @@ struct DecoderLayer {
 class Decoder : public Model {
  public:
   Decoder(const ModelConfig& config, const WeightSource& source);
-  // `base` with an adapter's changes in place of any that it has.
+  // `base` with an adapter's changes beside those that it has.
   Decoder(const Decoder& base, const Changes& changes);
 
   const ModelConfig& config() const override { return config_; }

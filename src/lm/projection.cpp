@@ -23,7 +23,6 @@ Projection::Projection(const WeightSource& source, std::vector<Module> modules, 
 
 Projection Projection::changed(const Changes& changes) const {
   Projection out = *this;
-  out.changes_.clear();
   out.samples_ = changes.samples;
   int64_t first = 0;
   for (const auto& module : modules_) {

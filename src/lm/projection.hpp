@@ -35,7 +35,7 @@ class Projection {
   at::Tensor operator()(const at::Tensor& x) const {
     return nn::adapted_linear(x, weight_, changes_, samples_);
   }
-  // The same with these changes, and no other; the frozen weight is shared.
+  // The same with these changes beside those that it has; the frozen weight is shared.
   Projection changed(const Changes& changes) const;
   // The frozen matrix [out, in] of one of its modules in float32; undefined for another's name.
   at::Tensor matrix_of(const std::string& module) const;

@@ -139,11 +139,16 @@ void ProbeConfig::fields(base::Fields& f) {
 }
 
 void GrpoConfig::fields(base::Fields& f) {
+  f.add("stage", stage,
+        {.help = "probe: replay of pools; sweep: on-policy training of arms and seeds",
+         .choices = {"probe", "sweep"}});
   f.group("model", model);
   f.group("pools", pools);
   f.group("extraction", extraction);
   f.group("probe", probe);
   f.group("nulls", nulls);
+  f.group("sweep", sweep);
+  f.group("test", test);
   f.group("sandbox", sandbox);
   f.add("bootstrap_draws", bootstrap_draws,
         {.help = "resamples of the steps, and permutations", .min = 100, .max = 1e7});
@@ -166,7 +171,15 @@ base::ConfigErrors GrpoConfig::check() const {
   for (const auto& folder : pools.replay)
     if (!fs::is_directory(folder))
       errors.push_back(str("\"pools.replay\": found no folder at ", folder));
-  if (pools.replay.empty())
+  if (stage == "sweep") {
+    for (auto& error : sweep.check("grpo.sweep.")) errors.push_back(std::move(error));
+    if (test.kind.empty())
+      errors.push_back("\"test.kind\": found nothing, expected a set of problems to evaluate on");
+    else
+      require_file(errors, "test.path", test.path);
+    if (!sweep.start.empty())
+      require_file(errors, "sweep.start", fs::path(sweep.start) / "adapter_config.json");
+  } else if (pools.replay.empty())
     require_file(errors, "pools.teacher", fs::path(pools.teacher) / "adapter_config.json");
   require_file(errors, "extraction.pairs", pairs_path(extraction.pairs));
   if (!nulls.style_pairs.empty())

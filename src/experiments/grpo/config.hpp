@@ -10,6 +10,7 @@
 #include "preimage/base/config.hpp"
 #include "preimage/eval/sandbox_config.hpp"
 #include "preimage/optim/adam.hpp"
+#include "sweep/config.hpp"
 
 namespace preimage::grpo {
 
@@ -87,11 +88,14 @@ struct ProbeConfig {
 };
 
 struct GrpoConfig {
+  std::string stage = "probe";  // phase 2; or "sweep": on-policy training, phase 3
   ModelConfig model;
   PoolsConfig pools;
   ExtractionConfig extraction;
   ProbeConfig probe;
   NullsConfig nulls;
+  SweepConfig sweep;
+  ProblemsConfig test;  // of the sweep's evaluations
   eval::SandboxConfig sandbox;
   int64_t bootstrap_draws = 2000;
 

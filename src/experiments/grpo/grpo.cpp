@@ -15,6 +15,7 @@
 #include "preimage/run/context.hpp"
 #include "preimage/run/manifest.hpp"
 #include "search.hpp"
+#include "sweep/machine.hpp"
 
 namespace preimage::grpo {
 namespace {
@@ -53,7 +54,10 @@ std::vector<std::string> Grpo::identity_files() const {
     for (auto& file : lm::checkpoint_identity(folder)) files.insert(std::move(file));
   };
   add_checkpoint(config_.model.dir);
-  if (config_.pools.replay.empty()) add_checkpoint(config_.pools.teacher);
+  const bool sweeps = config_.stage == "sweep";
+  if (config_.pools.replay.empty() && !sweeps) add_checkpoint(config_.pools.teacher);
+  if (sweeps && !config_.sweep.start.empty()) add_checkpoint(config_.sweep.start);
+  if (sweeps) files.insert(config_.test.path);
   for (const auto& folder : config_.pools.replay)
     for (const auto& entry : fs::directory_iterator(folder))
       if (entry.is_regular_file()) files.insert(entry.path().string());
@@ -64,6 +68,7 @@ std::vector<std::string> Grpo::identity_files() const {
 }
 
 run::Estimate Grpo::estimate() {
+  if (config_.stage == "sweep") return sweep_estimate(config_);
   run::Estimate out;
   const auto model = lm::read_model_config(config_.model.dir);
   const auto parameters = static_cast<double>(model.parameters());
@@ -119,6 +124,8 @@ std::unique_ptr<run::Search> Grpo::make_search(run::Context& context) {
       });
   if (context.world().root())
     for (const auto& note : setup.problems.notes) context.log().info(note);
+  if (config_.stage == "sweep")
+    return make_sweep(context, std::make_shared<const Setup>(std::move(setup)));
   return std::make_unique<GrpoSearch>(context, std::make_unique<const Setup>(std::move(setup)));
 }
 

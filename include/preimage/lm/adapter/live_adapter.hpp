@@ -68,8 +68,8 @@ struct LiveAdapter {
 LiveAdapter make_adapter(const Model& base, const AdapterOptions& options, uint64_t seed,
                          const std::filesystem::path& cache = {});
 
-// The base with the adapter on it; shares all frozen weights with `base`, costs no time worth
-// naming. Without `leaves` it computes with adapter.parameters as they are at each call: an update
+// The base with the adapter on it, beside adapters that it has already; shares all frozen weights
+// with `base`, costs no time worth naming. Without `leaves` it computes with adapter.parameters as they are at each call: an update
 // in place is in force at once (generators are told by Generator::weights_changed). With leaves,
 // made by make_leaves(adapter.parameters, adapter.tensors, at::kFloat), it is differentiable.
 std::shared_ptr<const Model> with_adapter(const Model& base, const LiveAdapter& adapter,
