@@ -42,6 +42,11 @@ QUICK = {
     "ips": {"ips.data.limit": 1, "ips.search.methods": ["ga", "ppo"], "ips.search.seeds": 1, "ips.search.calls": 6,
             "ips.ga.population": 3, "ips.rl.horizon": 1, "ips.rl.episodes": 1, "ips.negative.noise_draws": 1,
             "ips.decide.false_pairs": 1, "ips.bootstrap_draws": 100},
+    "grpo_sweep": {"grpo.pools.problems.limit": 1, "grpo.extraction.pairs": "jobs/data/grpo/pairs.md#all-in-one/pair_0",
+                   "grpo.extraction.heldout": 7, "grpo.extraction.k": 1, "grpo.sweep.seeds": [41],
+                   "grpo.sweep.arms": ["vanilla", "projected"], "grpo.sweep.steps": 1, "grpo.sweep.prompts": 1,
+                   "grpo.sweep.group": 2, "grpo.sweep.max_new_tokens": 4, "grpo.sweep.evaluate_samples": 1,
+                   "grpo.sweep.evaluate_problems": 1},
 }
 
 
