@@ -50,6 +50,28 @@ TEST(GrpoJobs, TheProbeHoldsThePlansSettings) {
   EXPECT_EQ(first.pools.replay.size(), 1u);
 }
 
+TEST(GrpoJobs, TheSweepHoldsThePlansSettings) {
+  const auto config = read_job(jobs / "grpo/sweep.json");
+  const auto& s = config.sweep;
+  EXPECT_EQ(config.stage, "sweep");
+  EXPECT_THAT(s.seeds, testing::ElementsAre(41, 42, 43));
+  EXPECT_EQ(s.prompts * s.group, 258);
+  // The plan's three arms are two here and the control that it lacks; each has 3 x 200 x 258.
+  EXPECT_EQ(std::ssize(s.seeds) * 3 * s.steps * s.prompts * s.group, 464400);
+  EXPECT_THAT(s.arms, testing::IsSupersetOf({"vanilla", "projected", "random", "advantage"}));
+  EXPECT_EQ(s.schedule.lr, 7e-5);
+  EXPECT_EQ(s.schedule.warmup_steps, 10);
+  EXPECT_EQ(s.kl, 1e-3);
+  EXPECT_EQ(s.denominator, "dr_grpo");
+  EXPECT_EQ(s.adam.beta2, 0.99);
+  EXPECT_EQ(s.adam.weight_decay, 0.1);
+  EXPECT_EQ(s.evaluate_every, 50);
+  EXPECT_TRUE(s.futility && s.cost_ceiling);
+  const auto quick = read_job(jobs / "quick/grpo_sweep.json").sweep;
+  EXPECT_EQ(quick.seeds.size(), 2u);
+  EXPECT_THAT(quick.arms, testing::ElementsAre("vanilla", "projected", "random"));
+}
+
 TEST(GrpoJobs, AFrozenPassIsOneChainForEachBasis) {
   const auto keys = chain_keys(read_job(jobs / "quick/grpo.json").probe);
   ASSERT_EQ(keys.size(), 5u);  // three trained arms, two bases
