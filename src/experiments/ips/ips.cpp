@@ -9,11 +9,11 @@
 #include "arms/token_swaps.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/eval/sandbox_judge.hpp"
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
 #include "preimage/run/manifest.hpp"
-#include "preimage/sandbox/pool.hpp"
 #include "search.hpp"
 
 namespace preimage::ips {
@@ -33,28 +33,6 @@ lm::LoadOptions load_options(const ModelConfig& config, at::Device device) {
 TargetOptions target_options(const IpsConfig& config, int64_t end_id) {
   return {config.data.only,           config.data.limit,   config.data.most_ratio,
           config.data.corridor_ratio, config.model.answer, end_id};
-}
-
-// Opened when the first program is to be run, and kept.
-std::function<sandbox::Judge&()> judge_of(run::Context& context,
-                                          const eval::SandboxConfig& config) {
-  return [&context, config, pool = std::shared_ptr<sandbox::Pool>()]() mutable -> sandbox::Judge& {
-    if (!context.sandbox())
-      throw base::unavailable_error(
-          "the sandbox was not started; run the job by `preimage run` or `preimage launch`");
-    if (!pool) {
-      pool = std::make_shared<sandbox::Pool>(*context.sandbox(),
-                                             eval::pool_options(config, context.threads()));
-      const auto description = pool->description();
-      context.log().info("sandbox: " + base::canonical(description));
-      if (context.world().root()) {
-        const auto of =
-            context.sweep().empty() ? "" : " of " + run::combination_name(context.sweep());
-        run::add_to_start(context.out(), "sandbox" + of, description);
-      }
-    }
-    return *pool;
-  };
 }
 
 Lexicon read_lexicon(const DataConfig& config) {
@@ -160,7 +138,10 @@ std::unique_ptr<run::Search> Ips::make_search(run::Context& context) {
         "ips text encoder " + folder, [&] { return load_text_encoder(folder, context.device()); });
   s.embedding.emplace(s.model, std::move(encoder));
   measure_unrelated(s);
-  s.judge = judge_of(context, config_.sandbox);
+  s.judge =
+      eval::sandbox_judge(context, config_.sandbox, [&context](const base::Json& description) {
+        if (context.world().root()) run::add_to_start(context.out(), "sandbox", description);
+      });
   if (context.world().root()) {
     for (const auto& warning : s.model.tokenizer.warnings()) context.log().warn(warning);
     context.log().info(str(s.targets.size(), " targets, ", s.hand.size(),
