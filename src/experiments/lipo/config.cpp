@@ -145,6 +145,9 @@ void InversionConfig::fields(base::Fields& f) {
                  "acquisition's optima is tried; 0: any text is taken",
          .min = 0,
          .max = 1});
+  f.add("refuse_known", refuse_known,
+        {.help = "a text that the arm knows on all items already is refused as accept_cosine does; "
+                 "false: it is proposed again, as in the plan, and teaches nothing"});
   f.add("redraws", redraws, {.help = "at most", .min = 0, .max = 1000});
 }
 

@@ -44,6 +44,7 @@ struct InversionConfig {
   // What the process is given for a text: mu (of the text's embedding) or z_inv.
   std::string gp_input = "mu";
   double accept_cosine = 0;  // between decode(z_opt) and the text's embedding; 0: any
+  bool refuse_known = true;  // a text that was evaluated on all items already
   int64_t redraws = 10;
   void fields(base::Fields& f);
 };

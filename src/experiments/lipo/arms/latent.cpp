@@ -73,6 +73,18 @@ Proposals LatentArm::best_points(const ArmGround& ground, const ArmHistory& hist
   return out;
 }
 
+// Whether the arm has nothing to learn from a text: evaluated on all items by itself or by
+// Hyperband.
+bool known(const ArmGround& ground, const ArmHistory& history, const std::string& text) {
+  for (const auto& one : history.observations) {
+    if (one.text == text && one.items == ground.items) return true;
+  }
+  for (const auto& one : ground.counts.level(ground.items)) {
+    if (ground.instructions[static_cast<size_t>(one.candidate)].text == text) return true;
+  }
+  return false;
+}
+
 double nearest_of(const bo::GpModel& model, const at::Tensor& point) {
   return (model.inputs - point).square().sum(1).sqrt().min().item<double>();
 }
@@ -96,7 +108,9 @@ ArmStep LatentArm::propose(const ArmGround& ground, const ArmHistory& history,
     // The last is taken whatever its cosine: the best of what was refused is no better founded.
     found = std::move(one);
     taken = i;
-    if (found.cosine >= c.inversion.accept_cosine) break;
+    if (found.cosine >= c.inversion.accept_cosine &&
+        !(c.inversion.refuse_known && known(ground, history, found.text)))
+      break;
   }
   if (found.text.empty()) return step;  // no words for any of them: the arm ends
   auto& numbers = step.numbers;
