@@ -47,6 +47,9 @@ QUICK = {
                    "grpo.sweep.arms": ["vanilla", "projected"], "grpo.sweep.steps": 1, "grpo.sweep.prompts": 1,
                    "grpo.sweep.group": 2, "grpo.sweep.max_new_tokens": 4, "grpo.sweep.evaluate_samples": 1,
                    "grpo.sweep.evaluate_problems": 1},
+    "lipo": {"lipo.items.validation": 16, "lipo.items.test": 8, "lipo.bmin": 8, "lipo.ape_num_instructions": 12,
+             "lipo.vae_epochs": 4, "lipo.vae_annealing_epochs": 2, "lipo.iterations": 1, "lipo.raw_samples": 8,
+             "lipo.num_restarts": 2, "lipo.redraws": 1, "lipo.arms": ["latent"]},
 }
 
 
