@@ -71,12 +71,16 @@ store::UnitOutput LipoSearch::write_batch(const run::Unit& unit, run::Work& work
 }
 
 store::UnitOutput LipoSearch::fit_latent_space(const run::Unit& unit) const {
-  const OneThread one_thread;
   const auto options = setup_->config.vae_options();
   std::vector<std::string> texts;
   for (const auto& one : instructions_) texts.push_back(one.text);
-  const auto embeddings = setup_->inverter.embed(texts);
+  const auto embeddings = [&] {
+    const OneThread one_thread;
+    return setup_->inverter.embed(texts);
+  }();
+  // On all threads: its bits do not depend on their number.
   const auto fit = fit_vae(embeddings, options, {setup_->seed, unit.id, "vae"});
+  const OneThread one_thread;
   const auto quality = vae_quality(fit.vae, embeddings, {setup_->seed, unit.id, "vae quality"});
   const auto latents = pool_latents(fit.vae, embeddings);
   store::UnitOutput out;
