@@ -1,0 +1,22 @@
+# Unpacks test data that is kept in archives (scripts/fixtures/pack.sh), beside the archive, where what lies there
+# was unpacked from another one.
+function(preimage_unpack folder)
+  set(archive "${CMAKE_SOURCE_DIR}/${folder}.tar.xz")
+  set(unpacked "${CMAKE_SOURCE_DIR}/${folder}/.archive")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${archive}")
+  file(SHA256 "${archive}" now)
+  set(before "")
+  if(EXISTS "${unpacked}")
+    file(READ "${unpacked}" before)
+  endif()
+  if(NOT before STREQUAL now)
+    file(REMOVE_RECURSE "${CMAKE_SOURCE_DIR}/${folder}")
+    get_filename_component(parent "${archive}" DIRECTORY)
+    file(ARCHIVE_EXTRACT INPUT "${archive}" DESTINATION "${parent}")
+    file(WRITE "${unpacked}" "${now}")
+  endif()
+endfunction()
+
+foreach(folder tests/compat tests/lm/fixtures tests/text/fixtures)
+  preimage_unpack(${folder})
+endforeach()
