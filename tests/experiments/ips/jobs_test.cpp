@@ -24,6 +24,7 @@ IpsConfig read_job(const fs::path& path) {
 }
 
 TEST(IpsJobs, FullSizeJobsHoldThePlansSettings) {
+  fs::current_path(root);  // paths in jobs are the user's, from the repository root
   int jobs = 0;
   for (const auto& entry : fs::directory_iterator(root / "jobs/ips")) {
     ++jobs;

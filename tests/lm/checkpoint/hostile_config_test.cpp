@@ -153,6 +153,7 @@ TEST(HostileConfig, OfEncodersAndPipelines) {
 
 TEST(HostileConfig, OfAdapters) {
   for (const auto& adapter : fs::directory_iterator(fixture("adapters"))) {
+    if (!fs::exists(adapter.path() / "adapter_config.json")) continue;  // expected values alone
     const Folder folder;
     fs::copy(adapter.path(), folder.path(),
              fs::copy_options::recursive | fs::copy_options::overwrite_existing);
