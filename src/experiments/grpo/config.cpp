@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "pools/pairs.hpp"
+#include "preimage/base/config_paths.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/data/programs.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
@@ -13,16 +14,9 @@ namespace preimage::grpo {
 namespace {
 
 namespace fs = std::filesystem;
+using base::require_file;
 using base::str;
 constexpr auto placement = base::FieldRole::placement;
-
-void require_file(base::ConfigErrors& errors, const std::string& field, const fs::path& path) {
-  std::error_code ignored;
-  if (fs::is_regular_file(path, ignored)) return;
-  errors.push_back(str("\"", field, "\": found no file at ", path.string(),
-                       "; paths count from the working folder ",
-                       fs::current_path(ignored).string()));
-}
 
 }  // namespace
 

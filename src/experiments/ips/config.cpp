@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "arms/make_arm.hpp"
+#include "preimage/base/config_paths.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/model.hpp"
 
@@ -10,14 +11,9 @@ namespace preimage::ips {
 namespace {
 
 namespace fs = std::filesystem;
+using base::require_file;
 using base::str;
 constexpr auto placement = base::FieldRole::placement;
-
-void require_file(base::ConfigErrors& errors, const std::string& field, const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored))
-    errors.push_back(str("\"", field, "\": found no file ", path.string()));
-}
 
 }  // namespace
 

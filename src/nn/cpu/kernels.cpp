@@ -1,39 +1,11 @@
 #include "cpu/kernels.hpp"
 
-#include <array>
-#include <cstdlib>
-#include <string_view>
+#include "preimage/base/instruction_sets.hpp"
 
 namespace preimage::nn {
 namespace {
 
 constexpr int64_t kQueryBlock = 32;  // as in cpu_kernels.inc
-
-using Tables = std::array<const CpuKernels*, 4>;
-
-Tables find_tables() {
-  Tables tables{};
-  size_t count = 0;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
-    tables[count++] = &avx512_kernels;
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    tables[count++] = &avx2_kernels;
-  tables[count++] = &scalar_kernels;
-  return tables;
-}
-
-const Tables tables = find_tables();
-
-const CpuKernels& choose() {
-  if (const char* wanted = std::getenv("PREIMAGE_CPU_KERNELS")) {
-    for (const auto* table : tables) {
-      if (table && std::string_view(table->name) == wanted) return *table;
-    }
-  }
-  return *tables[0];
-}
 
 }  // namespace
 
@@ -48,11 +20,12 @@ int64_t biased_scratch(int64_t keys, int64_t head_dim) {
 }
 
 const CpuKernels& cpu_kernels() {
-  static const CpuKernels& chosen = choose();
+  static const CpuKernels& chosen = base::chosen_table(all_cpu_kernels());
   return chosen;
 }
 
 const CpuKernels* const* all_cpu_kernels() {
+  static const auto tables = base::runnable_tables(avx512_kernels, avx2_kernels, scalar_kernels);
   return tables.data();
 }
 
