@@ -44,8 +44,8 @@ int64_t lcs_stripe(const Stripe& stripe, const std::array<uint64_t, kStripe>& va
   return length;
 }
 
-// A carry of the distance: whether the difference between neighbours along the row is +1, or -1.
-constexpr uint8_t kUp = 1, kDown = 2;
+// A carry of the distance holds whether the difference between neighbours along the row is +1 (bit
+// 0) or -1 (bit 1).
 
 // Differences along columns are kept as two sets of bits. -> the sum of differences along the last
 // row that the stripe's last column sees, `last` being its bit.
@@ -56,7 +56,7 @@ int64_t distance_stripe(const Stripe& stripe, int last) {
   int64_t change = 0;
   for (size_t row = 0; row < stripe.offsets.size(); ++row) {
     const uint64_t* mask = stripe.masks + stripe.offsets[row];
-    uint64_t in_up = stripe.carries[row] & kUp, in_down = stripe.carries[row] >> 1;
+    uint64_t in_up = stripe.carries[row] & 1, in_down = stripe.carries[row] >> 1;
     uint64_t along_up = 0, along_down = 0;
 #pragma GCC unroll 8
     for (int w = 0; w < Words; ++w) {
@@ -102,7 +102,7 @@ int64_t lcs_of(const MatchTable& table, std::span<const int64_t> offsets) {
 
 int64_t distance_of(const MatchTable& table, std::span<const int64_t> offsets) {
   if (table.size() == 0) return std::ssize(offsets);
-  std::vector<uint8_t> carries(offsets.size(), kUp);  // the empty prefix: a row more, one more
+  std::vector<uint8_t> carries(offsets.size(), 1);  // the empty prefix: a row more, one more
   int64_t distance = table.size();
   for (int64_t first = 0; first < table.words(); first += kStripe) {
     const int64_t words = std::min<int64_t>(kStripe, table.words() - first);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "operators.hpp"
+#include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 
 namespace preimage::ips {
@@ -11,7 +12,7 @@ namespace {
 
 using base::str;
 
-// Draws for a new prompt until it has a token; a source of empty prompts would be a broken one.
+// Draws for a new prompt until it has a token.
 constexpr int kFreshAttempts = 100;
 
 }  // namespace
@@ -34,7 +35,10 @@ std::string Variation::fresh(Draws& draws) const {
         cut(inputs_.tokenizer, tidy(inputs_.prompts.fresh(draws)), inputs_.target.most_tokens);
     if (!text.empty()) return text;
   }
-  return "code";
+  throw base::data_error(str("ips: ", kFreshAttempts,
+                             " new prompts in a row were empty; look at ips.data.templates"
+                             " and ips.data.words: their lines should be words that fit into ",
+                             inputs_.target.most_tokens, " tokens"));
 }
 
 std::string Variation::mutate(const std::string& text, std::string& operation, Draws& draws) const {
