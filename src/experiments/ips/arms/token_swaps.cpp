@@ -69,7 +69,7 @@ std::vector<Ask> TokenSwaps::ask() {
   if (phase_ == Phase::candidates) {
     auto out = candidates();
     if (!out.empty()) return out;
-    // No swap was a fixed point of the tokenizer: this prompt leads nowhere.
+    // No gradient, or no swap was a fixed point of the tokenizer: this prompt leads nowhere.
     Draws draws(inputs_.run_seed, inputs_.name, str("stuck ", step_++));
     grow(draws);
   }
@@ -83,6 +83,9 @@ std::vector<Ask> TokenSwaps::ask() {
 std::vector<Ask> TokenSwaps::candidates() {
   Draws draws(inputs_.run_seed, inputs_.name, str("step ", step_));
   const auto ids = prompt_tokens(inputs_.tokenizer, best_);
+  // Where the prompt's tokens join their neighbours in the template they have no gradient of their
+  // own.
+  if (swaps_.size() != ids.size()) return {};
   std::set<std::string> seen = {best_};
   std::vector<Ask> out;
   for (int64_t i = 0;
