@@ -18,9 +18,9 @@ device=cuda folder=''
 
 folder=$(mktemp -d ${folder:+-p "$folder"})
 trap 'rm -rf "$folder"' EXIT
-"$python" "$here/peers/load_peer.py" make "$folder" ${small[@]+"${small[@]}"}
+"$python" "$here/random_checkpoint.py" qwen2.5-7b "$folder" ${small[@]+--layers 2}
 cat "$folder"/*.safetensors >/dev/null  # into the page cache
 # Ours, theirs, ours: what changes between the first and the third is the machine.
 "${bench[@]}" "$folder" bfloat16 "$device"
-"$python" "$here/peers/load_peer.py" run "$folder" "$device" 2>/dev/null
+"$python" "$here/peers/load_peer.py" "$folder" "$device" 2>/dev/null
 "${bench[@]}" "$folder" bfloat16 "$device"

@@ -13,72 +13,14 @@ import random
 import re
 import shlex
 import shutil
-import struct
 import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
+from random_checkpoint import write_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
-POCKET = ROOT / "jobs" / "models" / "pocket-coder"
-VOCABULARY = 32256
-SHAPES = {  # hidden, intermediate, layers, heads
-    "full": (2048, 5504, 24, 16),
-    "tiny": (64, 128, 3, 2),
-}
-
-
-def tensors(hidden, inner, layers):
-    yield "model.embed_tokens.weight", (VOCABULARY, hidden)
-    for i in range(layers):
-        prefix = f"model.layers.{i}."
-        yield prefix + "input_layernorm.weight", (hidden,)
-        yield prefix + "post_attention_layernorm.weight", (hidden,)
-        for name in "qkvo":
-            yield f"{prefix}self_attn.{name}_proj.weight", (hidden, hidden)
-        yield prefix + "mlp.gate_proj.weight", (inner, hidden)
-        yield prefix + "mlp.up_proj.weight", (inner, hidden)
-        yield prefix + "mlp.down_proj.weight", (hidden, inner)
-    yield "model.norm.weight", (hidden,)
-    yield "lm_head.weight", (VOCABULARY, hidden)
-
-
-def write_checkpoint(folder, shape):
-    """A Llama checkpoint in bfloat16; the tokenizer is pocket-coder's, filled up to the vocabulary."""
-    hidden, inner, layers, heads = SHAPES[shape]
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden, "intermediate_size": inner,
-        "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": heads, "hidden_act": "silu",
-        "vocab_size": VOCABULARY, "max_position_embeddings": 16384, "rms_norm_eps": 1e-6, "rope_theta": 100000,
-        "rope_scaling": {"type": "linear", "factor": 4.0}, "tie_word_embeddings": False, "bos_token_id": 6141,
-        "eos_token_id": 6141, "torch_dtype": "bfloat16",
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(config))
-    tokenizer = json.loads((POCKET / "tokenizer.json").read_text(encoding="utf-8"))
-    vocabulary = tokenizer["model"]["vocab"]
-    vocabulary |= {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    vocabulary |= {f"word{i}": i for i in range(len(vocabulary), VOCABULARY)}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text((POCKET / "tokenizer_config.json").read_text())
-    header, at, draw = {}, 0, np.random.default_rng(0)
-    for name, dims in tensors(hidden, inner, layers):
-        size = 2 * int(np.prod(dims))
-        header[name] = {"dtype": "BF16", "shape": list(dims), "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    block = (draw.standard_normal(1 << 22).astype(np.float32) * 0.02).view(np.uint32)  # repeated: drawing 1.3 G would take a minute
-    block = (block >> 16).astype(np.uint16)
-    with open(folder / "model.safetensors", "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name, dims in tensors(hidden, inner, layers):
-            count = int(np.prod(dims))
-            if name.endswith("norm.weight"):
-                file.write(np.full(count, 0x3F80, np.uint16).tobytes())  # 1.0
-            else:
-                file.write(np.resize(np.roll(block, len(name) * 7919), count).tobytes())
 
 
 def job(options, model, arms, candidates=""):
@@ -143,7 +85,7 @@ def main():
     options = parser.parse_args()
     shutil.rmtree(options.work, ignore_errors=True)
     model = options.work / "model"
-    write_checkpoint(model, "tiny" if options.tiny else "full")
+    write_checkpoint("tiny" if options.tiny else "deepseek-coder-1.3b", model)
 
     _, done = run(options, "generate", job(options, model, ["likelihood"]))
     judged = options.work / "generate" / "candidates.jsonl"
