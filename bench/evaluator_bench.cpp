@@ -2,12 +2,13 @@
 // evaluations a second, and the share of time inside the model, while threads compare and the
 // sandbox judges.
 //
-//   evaluator_bench [cuda|cpu] [POPULATION] [GENERATIONS]      (from the repository root)
+//   evaluator_bench [MODEL] [--device cuda|cpu] [--population 200] [--generations 3] [--prompt 40]
+//                   [--answer 300] [--level full|user]           (from the repository root)
 //
-// cuda: the shape of Qwen2.5-7B in bfloat16 with random weights; cpu: pocket-coder. Neither writes
-// the program that is looked for: the sandbox is given, for each answer, one of the variants of a
-// program that a search meets (the target, a rewrite, wrong ones, text that does not parse), with a
-// number in it that makes every tenth one new.
+// MODEL: a checkpoint folder, such as bench/random_checkpoint.py writes; pocket-coder without one.
+// None writes the program that is looked for: the sandbox is given, for each answer, one of the
+// variants of a program that a search meets (the target, a rewrite, wrong ones, text that does not
+// parse), with a number in it that makes every tenth one new. --level: the sandbox's walls.
 #include <ATen/ATen.h>
 
 #include <cstdio>
@@ -17,9 +18,11 @@
 #include <vector>
 
 #include "preimage/base/budget.hpp"
+#include "preimage/base/error.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/eval/code_judge.hpp"
 #include "preimage/eval/prompt_evaluator.hpp"
+#include "preimage/eval/sandbox_config.hpp"
 #include "preimage/sandbox/pool.hpp"
 #include "preimage/text/copying.hpp"
 #include "preimage/text/similarity.hpp"
@@ -27,25 +30,17 @@
 namespace preimage::eval {
 namespace {
 
-constexpr int64_t kPrompt = 40, kAnswer = 300, kTokens = 2000;  // ids that every model here has
+constexpr int64_t kTokens = 2000;  // ids that every model here has
+
+struct Options {
+  std::string model = "jobs/models/pocket-coder", level = "full";
+  bool cuda = false;
+  int64_t population = 200, generations = 3, prompt = 40, answer = 300;
+};
+
 const char* const kProgram =
     "def running_total(values, start):\n    total = start\n    out = []\n    for value in values:\n"
     "        total += value\n        out.append(total)\n    return out";
-
-std::shared_ptr<const lm::Model> random_model() {
-  lm::ModelConfig c;
-  c.family = "qwen2";
-  c.hidden_size = 3584, c.intermediate_size = 18944, c.layers = 28;
-  c.query_heads = 28, c.kv_heads = 4, c.head_dim = 128;
-  c.vocab_size = 152064, c.max_position_embeddings = 32768;
-  c.rms_norm_eps = 1e-6, c.qkv_bias = true, c.rope.theta = 1e6;
-  c.stored_dtype = "bfloat16";
-  return lm::build_model(c, [](const std::string& name, at::IntArrayRef shape) {
-    const auto options = at::TensorOptions().device(at::kCUDA).dtype(at::kBFloat16);
-    if (name.find("norm") != std::string::npos) return at::ones(shape, options);
-    return at::randn(shape, options).mul_(0.02);
-  });
-}
 
 std::vector<int64_t> random_ids(const std::string& unit, int64_t count) {
   const base::RandomStream random(1, unit, "bench");
@@ -82,33 +77,35 @@ class Variants : public AnswerJudge {
   int64_t count_ = 0;
 };
 
-void run(sandbox::Judge& sandbox, bool cuda, int64_t population, int64_t generations) {
-  const std::string folder = "jobs/models/pocket-coder";  // of the large model the tokenizer alone
-  const auto model =
-      load_text_model(folder, cuda ? random_model() : lm::load_model(folder, {}), false);
+void run(sandbox::Judge& sandbox, const Options& o) {
+  const lm::LoadOptions load{.dtype = o.cuda ? at::kBFloat16 : at::kFloat,
+                             .device = o.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU),
+                             .weights = lm::parse_weight_format("stored")};
+  const auto model = load_text_model(o.model, lm::load_model(o.model, load), false);
   std::vector<CodeTarget> targets = {{.id = "t", .code = kProgram}};
   make_probes(sandbox, targets);
   CodeJudge code(sandbox, targets);
   Variants judge(code);
-  const auto target = random_ids("target", kAnswer);
+  const auto target = random_ids("target", o.answer);
   const text::SequenceMatcher matcher{std::span<const int64_t>(target)};
   const Scorer score = [&](const PromptRequest&, const Answer& answer) -> base::Json {
-    const std::string text(1200, 'x');  // as long as the answer's text would be
+    const std::string text(static_cast<size_t>(4 * o.answer),
+                           'x');  // as long as the answer's text would be
     return {{"lcs", matcher.lcs_length(std::span<const int64_t>(answer.ids))},
             {"edit", text::edit_similarity(text, answer.hash + kProgram)},
             {"copying", text::copying("add up all values as they come", kProgram).overlap}};
   };
   PromptEvaluator evaluator(
       {model, {}, score, &judge},
-      {.batch = population, .longest = kPrompt + kAnswer + 1, .threads = 4, .margins = true});
+      {.batch = o.population, .longest = o.prompt + o.answer + 1, .threads = 4, .margins = true});
   double begin = 0, model_before = 0;
   int64_t done = 0;
-  for (int64_t g = -1; g < generations; ++g) {  // the first warms up
+  for (int64_t g = -1; g < o.generations; ++g) {  // the first warms up
     if (g == 0) begin = base::monotonic_seconds(), model_before = evaluator.model_seconds();
-    for (int64_t i = 0; i < population; ++i) {
-      PromptRequest request{.prompt = random_ids(std::to_string(g * population + i), kPrompt),
+    for (int64_t i = 0; i < o.population; ++i) {
+      PromptRequest request{.prompt = random_ids(std::to_string(g * o.population + i), o.prompt),
                             .target = "t",
-                            .max_new_tokens = kAnswer};
+                            .max_new_tokens = o.answer};
       request.target_ids = target;
       evaluator.submit(std::move(request));
     }
@@ -118,21 +115,52 @@ void run(sandbox::Judge& sandbox, bool cuda, int64_t population, int64_t generat
   std::printf(
       "{\"population\": %ld, \"evaluations_per_s\": %.2f, \"tokens_per_s\": %.0f, "
       "\"model_share\": %.3f, \"probes\": %zu}\n",
-      static_cast<long>(population), static_cast<double>(done) / seconds,
-      static_cast<double>(done * kAnswer) / seconds,
+      static_cast<long>(o.population), static_cast<double>(done) / seconds,
+      static_cast<double>(done * o.answer) / seconds,
       (evaluator.model_seconds() - model_before) / seconds, targets[0].probes.size());
+}
+
+Options read_options(int argc, char** argv) {
+  Options out;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (!name.starts_with("--")) {
+      out.model = name;
+      continue;
+    }
+    if (++i == argc) throw base::config_error(name + ": found nothing behind it");
+    const std::string value = argv[i];
+    if (name == "--device") {
+      out.cuda = value == "cuda";
+    } else if (name == "--level") {
+      out.level = value;
+    } else if (name == "--population") {
+      out.population = std::atoll(value.c_str());
+    } else if (name == "--generations") {
+      out.generations = std::atoll(value.c_str());
+    } else if (name == "--prompt") {
+      out.prompt = std::atoll(value.c_str());
+    } else if (name == "--answer") {
+      out.answer = std::atoll(value.c_str());
+    } else {
+      throw base::config_error(name + ": no such option");
+    }
+  }
+  return out;
 }
 
 }  // namespace
 }  // namespace preimage::eval
 
 int main(int argc, char** argv) {
+  namespace eval = preimage::eval;
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   try {
     auto supervisor = preimage::sandbox::start_supervisor();  // before any thread
-    preimage::sandbox::Pool pool(supervisor, {});
-    preimage::eval::run(pool, argc < 2 || std::string(argv[1]) == "cuda",
-                        argc > 2 ? std::atoll(argv[2]) : 200, argc > 3 ? std::atoll(argv[3]) : 3);
+    const auto options = eval::read_options(argc, argv);
+    const eval::SandboxConfig sandbox{.level = options.level};
+    preimage::sandbox::Pool pool(supervisor, eval::pool_options(sandbox, 0));
+    eval::run(pool, options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "evaluator_bench: %s\n", error.what());
     return 70;

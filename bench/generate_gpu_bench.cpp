@@ -2,13 +2,15 @@
 // deterministic, beside the ideal time of the same work at ceilings measured in the same run; and,
 // with --check, whether completions have the same bits in every company.
 //
-//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8] [--no-fast] [SHAPE...]
+//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8] [--no-fast] [--cap GIB]
+//                      [SHAPE...]
 //   shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b gpt-oss-20b gpt-oss-20b-5k (experts in MXFP4);
 //   qwen2.5-7b-uneven (each sequence another length of 16 to 256), qwen3-4b-sampled (temperature
 //   0.7, top-p 0.95)
 //
 // Each shape is measured twice, the second time under --fast: what determinism costs. --weights:
-// the matrices of the layers in fewer bits. --requests: how many are compared (1,000).
+// the matrices of the layers in fewer bits. --requests: how many are compared (1,000). --cap: the
+// allocator gives no more than this; what needs more ends with an error.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -141,6 +143,12 @@ class RandomWeights : public lm::WeightSource {
 
 std::shared_ptr<const lm::Model> random_model(const lm::ModelConfig& c, Weights weights) {
   return std::make_shared<lm::Decoder>(c, RandomWeights(weights));
+}
+
+void cap_memory(double gib) {
+  const auto all = c10::cuda::CUDACachingAllocator::get()->getMemoryInfo(0).second;
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(
+      gib * static_cast<double>(1 << 30) / static_cast<double>(all), 0);
 }
 
 // The most that tensors took since the last call.
@@ -358,6 +366,7 @@ int run(int argc, char** argv) {
   const at::NoGradGuard no_grad;
   bool checks = false, fast = true;
   int64_t requests = 1000;
+  double cap = 0;
   auto weights = Weights::bf16;
   std::vector<std::string> names;
   for (int i = 1; i < argc; ++i) {
@@ -365,6 +374,8 @@ int run(int argc, char** argv) {
       checks = true;
     } else if (std::strcmp(argv[i], "--requests") == 0 && i + 1 < argc) {
       requests = std::max<int64_t>(100, std::strtoll(argv[++i], nullptr, 10));
+    } else if (std::strcmp(argv[i], "--cap") == 0 && i + 1 < argc) {
+      cap = std::strtod(argv[++i], nullptr);
     } else if (std::strcmp(argv[i], "--no-fast") == 0) {
       fast = false;
     } else if (std::strcmp(argv[i], "--weights") == 0 && i + 1 < argc) {
@@ -384,6 +395,7 @@ int run(int argc, char** argv) {
     std::printf("{\"mm_tflops\":%.0f,\"copy_gb_per_s\":%.0f}\n", top.flops * 1e-12,
                 top.bytes * 1e-9);
   }
+  if (cap > 0) cap_memory(cap);
   std::string checked;
   std::shared_ptr<const lm::Model> model;
   std::string of;

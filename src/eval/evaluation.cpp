@@ -1,8 +1,5 @@
 #include "preimage/eval/evaluation.hpp"
 
-#include <cmath>
-#include <limits>
-
 #include "preimage/base/error.hpp"
 #include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
@@ -37,45 +34,6 @@ base::Json sampling_json(const lm::SamplingOptions& s) {
   if (s.greedy()) return json;
   json.update({{"top_k", s.top_k}, {"top_p", s.top_p}, {"min_p", s.min_p}, {"seed", s.seed}});
   return json;
-}
-
-// JSON has no word for numbers that are not finite.
-base::Json number(double value) {
-  return std::isfinite(value) ? base::Json(value) : base::Json(base::shortest(value));
-}
-
-double number_of(const base::Json& json) {
-  if (json.is_number()) return json.get<double>();
-  const auto& word = json.get_ref<const std::string&>();
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  return word == "inf" ? kInfinity
-                       : (word == "-inf" ? -kInfinity : std::numeric_limits<double>::quiet_NaN());
-}
-
-base::Json answer_json(const Answer& answer, bool completions) {
-  base::Json json = {{"stop", answer.stop},
-                     {"tokens", answer.tokens},
-                     {"hash", answer.hash},
-                     {"logprob_sum", number(answer.logprob_sum)},
-                     {"margin", number(answer.margin)},
-                     {"terms", answer.terms}};
-  if (completions) json.update({{"ids", answer.ids}, {"text", base::escape_text(answer.text)}});
-  return json;
-}
-
-Answer answer_of(const base::Json& json) {
-  Answer answer;
-  answer.stop = json.at("stop");
-  answer.tokens = json.at("tokens");
-  answer.hash = json.at("hash");
-  answer.logprob_sum = number_of(json.at("logprob_sum"));
-  answer.margin = number_of(json.at("margin"));
-  answer.terms = json.at("terms");
-  if (const auto ids = json.find("ids"); ids != json.end()) {
-    answer.ids = ids->get<std::vector<int64_t>>();
-    answer.text = base::unescape_text(json.at("text").get_ref<const std::string&>());
-  }
-  return answer;
 }
 
 }  // namespace
@@ -116,33 +74,6 @@ std::string evaluation_key(const ModelIdentity& model, const PromptRequest& requ
       {"sampling", sampling_json(request.sampling)},
       {"target_ids", request.target_ids}};
   return base::sha256_hex(base::canonical(whole)).substr(0, kKeyDigits);
-}
-
-base::Json to_json(const Evaluation& evaluation, bool completions) {
-  base::Json json = {{"key", evaluation.key}, {"answers", base::Json::array()}};
-  for (const auto& answer : evaluation.answers)
-    json["answers"].push_back(answer_json(answer, completions));
-  if (!evaluation.has_nll) return json;
-  json["nll"] = number(evaluation.nll);
-  json["target_greedy"] = evaluation.target_greedy;
-  if (!completions) return json;
-  auto& each = json["target_nll"] = base::Json::array();
-  for (const float value : evaluation.target_nll) each.push_back(number(value));
-  return json;
-}
-
-Evaluation evaluation_from_json(const base::Json& json) {
-  Evaluation out;
-  out.key = json.at("key");
-  for (const auto& answer : json.at("answers")) out.answers.push_back(answer_of(answer));
-  out.has_nll = json.contains("nll");
-  if (!out.has_nll) return out;
-  out.nll = number_of(json.at("nll"));
-  out.target_greedy = json.at("target_greedy");
-  if (const auto each = json.find("target_nll"); each != json.end()) {
-    for (const auto& value : *each) out.target_nll.push_back(static_cast<float>(number_of(value)));
-  }
-  return out;
 }
 
 }  // namespace preimage::eval

@@ -84,7 +84,6 @@ struct PromptEvaluator::State {
 
   void require(const PromptRequest& request) const;
   void start(const JobPtr& job);
-  void give(int64_t ticket, const Evaluation& evaluation, Evaluated::Source source);
   void write();
   void take(const lm::Completion& completion);
   void score(const JobPtr& job, size_t index);
@@ -137,11 +136,6 @@ void PromptEvaluator::State::start(const JobPtr& job) {
     ++counts.nll_passes;
   }
   in_flight[job->evaluation.key] = job;
-}
-
-void PromptEvaluator::State::give(int64_t ticket, const Evaluation& evaluation,
-                                  Evaluated::Source source) {
-  ready.emplace(ticket, Evaluated{ticket, evaluation, source});
 }
 
 // One pass of the model.
@@ -250,8 +244,8 @@ void PromptEvaluator::State::finish_if_done(const JobPtr& job) {
   if (job->error) std::rethrow_exception(job->error);
   job->evaluation.seconds = base::monotonic_seconds() - job->begin_s;
   for (size_t i = 0; i < job->tickets.size(); ++i) {
-    give(job->tickets[i], job->evaluation,
-         i == 0 ? Evaluated::Source::executed : Evaluated::Source::in_flight);
+    const int64_t ticket = job->tickets[i];
+    ready.emplace(ticket, Evaluated{ticket, job->evaluation, i > 0});
   }
 }
 
@@ -291,14 +285,10 @@ int64_t PromptEvaluator::submit(PromptRequest request) {
   s.require(request);
   auto key = evaluation_key(s.parts.identity, request);
   const int64_t n = request.n, ticket = s.tickets + 1;
-  const auto* known = s.parts.cache ? s.parts.cache->find(key) : nullptr;
   const auto running = s.in_flight.find(key);
-  if (known) {
-    s.give(ticket, *known, Evaluated::Source::cache);
-    s.counts.cache_hits += n;
-  } else if (running != s.in_flight.end()) {
+  if (running != s.in_flight.end()) {
     running->second->tickets.push_back(ticket);
-    s.counts.cache_hits += n;
+    s.counts.calls_shared += n;
   } else {
     const auto job = std::make_shared<Job>();
     job->request = std::move(request);

@@ -67,11 +67,4 @@ ModelIdentity model_identity(const std::filesystem::path& folder, const lm::Load
 // part of it: terms are kept, not their sum.
 std::string evaluation_key(const ModelIdentity& model, const PromptRequest& request);
 
-// For a unit's scalars in the journal. Without `completions`, ids, texts and per-token losses stay
-// out: what comes back has them empty, with `tokens`, `hash` and `nll` as they were. Numbers come
-// back bit by bit, NaN and infinities too (those inside `terms` must be finite). `seconds`, which
-// is measured, stays out.
-base::Json to_json(const Evaluation& evaluation, bool completions);
-Evaluation evaluation_from_json(const base::Json& json);
-
 }  // namespace preimage::eval

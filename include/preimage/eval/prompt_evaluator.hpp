@@ -1,7 +1,7 @@
 // Prompts in, scored answers out: while the model writes the next answers, threads and the sandbox
 // score the last.
 //
-//   PromptEvaluator evaluator({model, identity, scorer, &judge, &cache}, options);
+//   PromptEvaluator evaluator({model, identity, scorer, &judge}, options);
 //   while (evaluator.room() > 0) evaluator.submit(request);      // at any time
 //   while (auto done = evaluator.next()) ...                     // in the order of the requests
 #pragma once
@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "preimage/eval/evaluation.hpp"
-#include "preimage/eval/evaluation_cache.hpp"
 #include "preimage/eval/text_model.hpp"
 
 namespace preimage::eval {
@@ -49,28 +48,34 @@ struct PromptEvaluatorOptions {
 struct PromptEvaluatorParts {
   const TextModel& model;  // all must outlive the evaluator
   ModelIdentity identity;
-  Scorer score;                            // empty: no terms
-  AnswerJudge* judge = nullptr;            // null: nobody is waited for
-  const EvaluationCache* cache = nullptr;  // null: everything is evaluated
+  Scorer score;                  // empty: no terms
+  AnswerJudge* judge = nullptr;  // null: nobody is waited for
 };
 
-// A result, and where it came from. `executed` is of this process: budgets count by
-// EvaluationCache::tell.
+// A result. `shared`: of a request that was on its way already.
 struct Evaluated {
   int64_t ticket = 0;
   Evaluation evaluation;
-  enum class Source { executed, in_flight, cache } source = Source::executed;
+  bool shared = false;
 };
 
-// Of one thread.
+// Of this process: they depend on the number of ranks and on resumes, so no budget is made of them.
+struct EvaluationCounts {
+  int64_t calls_requested = 0;  // answers that were asked for
+  int64_t calls_executed = 0;   // answers that were written
+  int64_t calls_shared = 0;     // the difference
+  int64_t nll_passes = 0;       // losses that were computed
+};
+
+// Of one thread. What a run has evaluated before never comes here: a prompt is a unit of its wave,
+// and units that are committed, in the journal, are not computed again by any rank or resumed run.
 class PromptEvaluator {
  public:
   PromptEvaluator(PromptEvaluatorParts parts, const PromptEvaluatorOptions& options);
   ~PromptEvaluator();
 
-  // Returns at once; tickets count from 1. A request whose key the cache knows, or that is being
-  // evaluated already, costs nothing. Throws ExitCode::bad_data for what the model or `longest`
-  // cannot hold.
+  // Returns at once; tickets count from 1. A request that is on its way already costs nothing.
+  // Throws ExitCode::bad_data for what the model or `longest` cannot hold.
   int64_t submit(PromptRequest request);
 
   // The next result; in the order of the tickets unless `in_order` is false. An evaluation's bits
@@ -85,7 +90,6 @@ class PromptEvaluator {
   // Forgets all that is pending: a run that stops.
   void cancel();
 
-  // Of this process; they depend on the number of ranks and on resumes.
   const EvaluationCounts& counts() const;
   // Seconds inside the model: against the clock's, the share of time in which it generates.
   double model_seconds() const;
