@@ -327,6 +327,13 @@ function(preimage_laws)
   add_test(NAME analysis.report COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/analysis/report_test.py")
   add_test(NAME analysis.grpo_report COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/analysis/grpo_report_test.py")
   add_test(NAME scripts.convert_checkpoint COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/scripts/convert_checkpoint_test.py")
+  # Parsers and tokenizers come with setup.sh --targets, or with the reference libraries.
+  set(with_parsers "${CMAKE_SOURCE_DIR}/.venv-reference/bin/python")
+  if(NOT EXISTS "${with_parsers}")
+    set(with_parsers "${CMAKE_SOURCE_DIR}/.venv/bin/python")
+  endif()
+  add_test(NAME scripts.collect_targets COMMAND "${with_parsers}" "${CMAKE_SOURCE_DIR}/tests/scripts/collect_targets_test.py")
+  set_tests_properties(scripts.collect_targets PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
   add_test(NAME pages COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/pages/pages_test.py" "${CMAKE_BINARY_DIR}/preimage")
   set_tests_properties(pages scripts.setup scripts.install analysis.libraries scripts.fetch scripts.function_problems scripts.convert_checkpoint analysis.report analysis.grpo_report PROPERTIES TIMEOUT 120)
   # The parsers under libFuzzer, ASan and UBSan; scripts/test.sh builds them.

@@ -9,7 +9,8 @@ Units are functions, methods left out, and classes: Python by its own `ast`, Jav
 or is read from its LICENSE file; sources of other licences are left out whole. Each unit has from --least to --most tokens
 of the tokenizer, parses, names nothing that starts with two underscores at both ends, and is not nearly the text of an
 earlier one (equal after white space, comments and numbers are dropped). An id is owner/repo:path:commit, with #name where a
-file gives several; a tree without git has the SHA-256 of the file in place of the commit.
+file gives several (~2, ~3 behind names that a file gives again); a tree without git has the SHA-256 of the file in place of the
+commit. Doc comments and attributes in front of a Rust item are part of it, as decorators are of a Python function.
 
 Needs `scripts/setup.sh --targets`.
 """
@@ -52,7 +53,8 @@ def license_of(folder):
 
 
 def git(folder, *arguments):
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    command = ["git", "-C", str(folder), "-c", "core.quotePath=false", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
     return done.stdout
 
 
@@ -78,6 +80,18 @@ def python_units(text):
             yield node.name, "\n".join(lines[first - 1 : node.end_lineno]) + "\n"
 
 
+def is_front(node):
+    """Whether it belongs to the Rust item behind it: an attribute or a doc comment."""
+    return node.type == "attribute_item" or node.text.startswith((b"///", b"/**"))
+
+
+def unit_name(node):
+    if node.type != "impl_item":
+        return node.child_by_field_name("name").text.decode()
+    head = node.text.decode().partition("{")[0]  # "impl fmt::Display for Point"
+    return " ".join(head.partition("where")[0].split())
+
+
 def tree_sitter_units(text, language):
     """The same of JavaScript and Rust; a node with an error inside is no unit."""
     import tree_sitter
@@ -91,8 +105,10 @@ def tree_sitter_units(text, language):
         inner = node.child_by_field_name("declaration") if node.type == "export_statement" else node
         if inner is None or inner.type not in WANTED_NODES[language] or node.has_error:
             continue
-        name = inner.child_by_field_name("name") or inner.child_by_field_name("type")
-        yield name.text.decode() if name else "", data[node.start_byte : node.end_byte].decode() + "\n"
+        begin = node.start_byte
+        while (node := node.prev_sibling) is not None and is_front(node):
+            begin = node.start_byte
+        yield unit_name(inner), data[begin : inner.end_byte].decode().strip("\n") + "\n"
 
 
 def units_of(text, language):
@@ -109,7 +125,9 @@ def diff_units(folder, most_commits):
         if removed != "0" or added == "-" or Path(path).suffix not in SUFFIXES:
             continue
         diff = git(folder, "show", "--format=", "--unified=0", commit, "--", path)
-        lines = [line[1:] for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+        lines = diff.split("\n")  # behind the first "@@": the lines above hold names of files
+        first = next((i for i, line in enumerate(lines) if line.startswith("@@")), len(lines))
+        lines = [line[1:] for line in lines[first:] if line.startswith("+")]
         yield path, commit, "\n".join(lines).strip("\n") + "\n"
 
 
@@ -126,6 +144,7 @@ class Collection:
         self.options = options
         self.tokenizer = Tokenizer.from_file(str(options.tokenizer / "tokenizer.json"))
         self.seen, self.rows, self.left_out = set(), [], {}
+        self.ids = collections.Counter()
 
     def note(self, why):
         self.left_out[why] = self.left_out.get(why, 0) + 1
@@ -139,6 +158,9 @@ class Collection:
         if fingerprint(code) in self.seen:
             return self.note("seen before")
         self.seen.add(fingerprint(code))
+        self.ids[id] += 1
+        if self.ids[id] > 1:
+            id += f"~{self.ids[id]}"
         metadata = {"license": license_name, "len_tokens": tokens}
         if self.options.stars:
             metadata["stars"] = self.options.stars
