@@ -171,8 +171,11 @@ class CollectTest(unittest.TestCase):
     def test_lengths_are_of_the_models_tokens(self):
         tree = self.folder / "tree"
         write(tree, {"a.py": PYTHON})
-        rows = self.collect("--tree", f"t={tree}", "--license", "PSF-2.0", least=32)
-        self.assertEqual(self.names(rows), ["area"])
+        every = self.collect("--tree", f"t={tree}", "--license", "PSF-2.0", least=1)
+        middle = sorted(row["metadata"]["len_tokens"] for row in every)[len(every) // 2]
+        rows = self.collect("--tree", f"t={tree}", "--license", "PSF-2.0", least=middle)
+        self.assertEqual(rows, [row for row in every if row["metadata"]["len_tokens"] >= middle])
+        self.assertLess(len(rows), len(every))
         self.assertIn('"length": ', self.said)
 
 
