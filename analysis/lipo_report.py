@@ -14,7 +14,8 @@ import tables
 from page import (Number, Text, figures_html, find_key, hosts, html_table, identity_of, note_html, number, quarantine_section,
                   section, write_page)
 
-TABLES = ("instructions", "evaluations", "hyperband", "vae", "vae_quality", "gp", "iterations", "acquisition", "arms", "finalists")
+TABLES = ("instructions", "evaluations", "hyperband", "vae", "vae_quality", "gp", "iterations", "acquisition", "arms", "comparisons",
+          "finalists")
 
 
 def frames_of(results: h5py.File) -> dict[str, pd.DataFrame]:
@@ -60,24 +61,40 @@ def interval(row: object) -> Number:
     return Number(f"{row.test_error:.3f} ({row.low:.3f} to {row.high:.3f})")
 
 
-def verdict(arms: pd.DataFrame) -> str:
+def verdict(comparisons: pd.DataFrame) -> str:
     """One sentence for each arm: whether its best is better than Hyperband's on untouched items."""
     out = []
-    for name, part in arms[arms["arm"] != "hyperband_best"].groupby("arm", sort=False):
-        gains = part["gain"].to_numpy()
-        better = int(((part["gain"] > 0) & (part["p"] < 0.05)).sum())
-        worse = int(((part["gain"] < 0) & (part["p"] < 0.05)).sum())
-        spread = "" if len(gains) < 2 else f" (from {gains.min():+.3f} to {gains.max():+.3f})"
-        out.append(f"{name}: gain over Hyperband's best {gains.mean():+.3f}{spread} over {len(part)} repetitions; better in {better}"
-                   f" and worse in {worse} of them by McNemar's test at 0.05; {part['own_calls'].mean():.0f} calls each.")
+    for row in comparisons[comparisons["control"] == "hyperband_best"].itertuples():
+        said = "better" if row.high < 0 else "worse" if row.low > 0 else "not told apart from it"
+        out.append(f"{row.arm}: test error less that of Hyperband's best {row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}): {said}."
+                   f" Lower in {row.better} and higher in {row.worse} of {row.pairs} repetitions.")
     return "".join(f"<p>{html.escape(line)}</p>" for line in out)
 
 
-ARM_HEAD = ["arm", "seed", "calls", "validation error", "test error (95 %)", "gain", "p", "instruction"]
+def calls_sentence(arms: pd.DataFrame) -> str:
+    own = arms[arms["arm"] != "hyperband_best"]
+    if own.empty:
+        return ""
+    short = own[own["own_calls"] < own["own_calls"].max()]
+    if short.empty:
+        return f" Every arm asked the model {own['own_calls'].max()} times behind Hyperband."
+    return (f" Arms asked the model {own['own_calls'].max()} times behind Hyperband, but for "
+            + ", ".join(f"{r.arm} {r.seed} ({r.own_calls}: {r.end})" for r in short.itertuples()) + ".")
+
+
+COMPARISON_HEAD = ["arm", "control", "pairs", "lower", "higher", "test error less the control's (95 %)"]
+
+
+def comparison_rows(comparisons: pd.DataFrame) -> list[list[object]]:
+    return [[r.arm, r.control, Number(r.pairs), Number(r.better), Number(r.worse),
+             Number(f"{r.difference:+.3f} ({r.low:+.3f} to {r.high:+.3f})")] for r in comparisons.itertuples()]
+
+
+ARM_HEAD = ["arm", "seed", "calls", "ended by", "validation error", "test error (95 %)", "gain", "p", "instruction"]
 
 
 def arm_rows(arms: pd.DataFrame) -> list[list[object]]:
-    return [[row.arm, Number(row.seed), Number(row.calls), number(row.validation_error), interval(row),
+    return [[row.arm, Number(row.seed), Number(row.calls), getattr(row, "end", ""), number(row.validation_error), interval(row),
              Number(f"{row.gain:+.3f}"), number(row.p, 2), Text(row.text)] for row in arms.itertuples()]
 
 
@@ -124,9 +141,11 @@ def write_report(results: h5py.File, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     body = ["<h1>The instruction that scores best</h1>",
             html_table(["", ""], [[key, Text(value)] for key, value in header_rows(config, provenance, frames)]),
-            section("Result", verdict(frames["arms"]), html_table(ARM_HEAD, arm_rows(frames["arms"])), note_html(
+            section("Result", verdict(frames["comparisons"]), html_table(ARM_HEAD, arm_rows(frames["arms"])), note_html(
                 f"{note}. Validation errors are minima that the search chose, biased low; the test items were touched once. gain: test error of"
-                " Hyperband's best less the arm's, p: exact McNemar test on the same items. Every arm asked as often.")),
+                " Hyperband's best less the arm's, p: exact McNemar test on the same items." + calls_sentence(frames["arms"]))),
+            section("Arms beside their controls", html_table(COMPARISON_HEAD, comparison_rows(frames["comparisons"])), note_html(
+                f"{note}. Repetitions are paired by their number; intervals by bootstrap over items, and over repetitions from three on.")),
             section("Beside them", html_table(["instruction of", "test error (95 %)", ""], finalist_rows(frames["finalists"])), note_html(note))]
     if not frames["iterations"].empty:
         body.append(section("Proposals", html_table(ROUND_HEAD, round_rows(frames["iterations"])), note_html(note)))

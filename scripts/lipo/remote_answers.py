@@ -13,6 +13,7 @@ appended to a JSON Lines file keyed by the hash of model, prompt, sampling and n
 
 import argparse
 import hashlib
+import http.client
 import json
 import os
 import random
@@ -36,7 +37,11 @@ class Endpoint:
         self.path = Path(answers)
         self.known = {}
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            text = self.path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]  # a stop may have left half a line: it is asked again
+            if whole != text:
+                self.path.write_text(whole, encoding="utf-8")
+            for line in whole.splitlines():
                 entry = json.loads(line)
                 self.known[entry["key"]] = entry["answer"]
         self.asked = 0
@@ -61,18 +66,25 @@ class Endpoint:
         for attempt in range(TRIES):
             try:
                 with urllib.request.urlopen(urllib.request.Request(self.url, body, headers), timeout=self.timeout_s) as response:
-                    return json.load(response)["choices"][0]["message"]["content"] or ""
+                    return content_of(response.read(), self.url)
             except urllib.error.HTTPError as error:
                 if error.code not in RETRIED or attempt + 1 == TRIES:
                     raise SystemExit(f"{self.url}: {error.code} {error.reason}: {error.read()[:500].decode('utf-8', 'replace')}") from error
-            except urllib.error.URLError as error:
+            except (OSError, http.client.HTTPException) as error:  # no connection, or one that broke off
                 if attempt + 1 == TRIES:
-                    raise SystemExit(f"{self.url}: {error.reason}") from error
+                    raise SystemExit(f"{self.url}: {getattr(error, 'reason', error)}") from error
             time.sleep(WAIT_S * 2**attempt)
 
 
+def content_of(body, url):
+    try:
+        return json.loads(body)["choices"][0]["message"]["content"] or ""
+    except (ValueError, LookupError, TypeError) as error:
+        raise SystemExit(f"{url}: expected choices[0].message.content, found {body[:300].decode('utf-8', 'replace')}") from error
+
+
 def cleaned(text, longest):
-    """As clean_instruction() of experiments/lipo/instructions.cpp does it."""
+    """As clean_instruction() of experiments/lipo/task/instructions.cpp does it."""
     text = text.strip().split("\n")[0].strip()
     for _ in range(2):
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":

@@ -14,7 +14,7 @@ namespace preimage::bo {
 namespace {
 
 constexpr double kLeastVariance = 1e-10;
-constexpr int64_t kPoints = 32;  // of a block: a fixed number, so that threads cannot show
+constexpr int64_t kPoints = kColumnTile;  // of a block: a fixed number, so that threads cannot show
 
 }  // namespace
 
@@ -43,66 +43,88 @@ Predictor::Predictor(const GpModel& model)
   for (int64_t i = 0; i < observations_; ++i) scaled_by_point_.row(i)[features] = 1;
 }
 
+// What a block of points is computed in, block after block; the padding stays zero.
+struct Predictor::Workspace {
+  explicit Workspace(const Predictor& p)
+      : inputs(p.map_.input_rows(), kPoints),
+        mapped(p.map_.buffers(kPoints)),
+        k(p.alpha_.size(), kPoints),
+        slope(p.alpha_.size(), kPoints),
+        half(p.alpha_.size(), kPoints),
+        solved(p.alpha_.size(), kPoints),
+        sums(p.scaled_by_point_.block().columns, kPoints),
+        by_features(p.map_.feature_rows(), kPoints),
+        by_inputs(p.map_.input_rows(), kPoints) {}
+  Matrix inputs;
+  FeatureBuffers mapped;
+  Matrix k, slope, half, solved;
+  Matrix sums, by_features, by_inputs;
+};
+
 // Points stand in columns. Padded observations have alpha 0 and empty rows and columns in L^-1:
 // they add nothing.
-void Predictor::evaluate(const Batch& b) const {
-  const int64_t d = shape_.inputs, columns = padded(b.count, kColumnTile);
-  const int64_t n = alpha_.size(), features = shape_.features;
-  const Matrix inputs(map_.input_rows(), columns);
+void Predictor::evaluate(const Batch& b, Workspace& w) const {
+  const int64_t d = shape_.inputs, features = shape_.features;
   for (int64_t i = 0; i < b.count; ++i)
-    for (int64_t k = 0; k < d; ++k) inputs.row(k)[i] = b.points[(b.first + i) * d + k];
-  auto buffers = map_.buffers(columns);
-  map_.forward(inputs, buffers);
+    for (int64_t k = 0; k < d; ++k) w.inputs.row(k)[i] = b.points[(b.first + i) * d + k];
+  map_.forward(w.inputs, w.mapped);
   for (int64_t f = 0; f < features; ++f)
-    for (int64_t i = 0; i < columns; ++i) buffers.features.row(f)[i] /= lengthscales_[f];
-  const Matrix k(n, columns), slope(n, columns), half(n, columns), solved(n, columns);
+    for (int64_t i = 0; i < kPoints; ++i) w.mapped.features.row(f)[i] /= lengthscales_[f];
   const Covariance kernel{scaled_.block().data, scaled_.block().stride, features, outputscale_};
-  kernels_.cross(kernel, buffers.features, k, slope);
-  kernels_.product(inverse_t_, k, half, 0);
-  std::vector<double> mean(columns), variance(columns, outputscale_);
+  kernels_.cross(kernel, w.mapped.features, w.k, w.slope);
+  kernels_.lower_product(inverse_t_, w.k, w.half);
+  double mean[kPoints] = {}, variance[kPoints];
+  std::fill_n(variance, kPoints, outputscale_);
   for (int64_t j = 0; j < observations_; ++j) {
-    const double *line = k.row(j), *own = half.row(j);
-    for (int64_t i = 0; i < columns; ++i) {
+    const double *line = w.k.row(j), *own = w.half.row(j);
+    for (int64_t i = 0; i < kPoints; ++i) {
       mean[i] += alpha_[j] * line[i];
       variance[i] -= own[i] * own[i];
     }
   }
-  std::vector<GpRowWeights> weights(columns);
+  GpRowWeights weights[kPoints] = {};
   for (int64_t i = 0; i < b.count; ++i) {
     const GpRow row{mean[i], std::max(variance[i], kLeastVariance)};
     if (b.rows) b.rows[b.first + i] = row;
     if (b.weights) weights[i] = (*b.weights)(b.first + i, row);
     if (variance[i] < kLeastVariance) weights[i].by_variance = 0;  // it is held there
   }
-  if (!b.weights) return;
-  kernels_.product(inverse_, half, solved, 0);
+  if (b.weights) gradient_of(b, weights, w);
+}
+
+// d/dx = -sum over observations of weight slope (x - x').
+void Predictor::gradient_of(const Batch& b, const GpRowWeights* weights, Workspace& w) const {
+  const int64_t d = shape_.inputs, n = std::ssize(alpha_), features = shape_.features;
+  kernels_.upper_product(inverse_, w.half, w.solved);
+  double by_mean[kPoints], by_variance[kPoints];
+  for (int64_t i = 0; i < kPoints; ++i)
+    by_mean[i] = weights[i].by_mean, by_variance[i] = 2 * weights[i].by_variance;
   for (int64_t j = 0; j < n; ++j) {
-    double* line = slope.row(j);
-    const double* own = solved.row(j);
-    for (int64_t i = 0; i < columns; ++i)
-      line[i] *= weights[i].by_mean * alpha_[j] - 2 * weights[i].by_variance * own[i];
+    double* line = w.slope.row(j);
+    const double* own = w.solved.row(j);
+    const double alpha = alpha_[j];
+    for (int64_t i = 0; i < kPoints; ++i) line[i] *= by_mean[i] * alpha - by_variance[i] * own[i];
   }
-  // d/dx = -sum over observations of weight slope (x - x').
-  const Matrix sums(scaled_by_point_.block().columns, columns);
-  kernels_.product(scaled_by_point_, slope, sums, 0);
-  const Matrix by_features(map_.feature_rows(), columns), by_inputs(map_.input_rows(), columns);
+  kernels_.product(scaled_by_point_, w.slope, w.sums, 0);
+  const double* total = w.sums.row(features);
   for (int64_t f = 0; f < features; ++f)
-    for (int64_t i = 0; i < columns; ++i)
-      by_features.row(f)[i] =
-          (sums.row(f)[i] - buffers.features.row(f)[i] * sums.row(features)[i]) / lengthscales_[f];
-  map_.input_gradient(buffers, by_features, by_inputs);
+    for (int64_t i = 0; i < kPoints; ++i)
+      w.by_features.row(f)[i] =
+          (w.sums.row(f)[i] - w.mapped.features.row(f)[i] * total[i]) / lengthscales_[f];
+  map_.input_gradient(w.mapped, w.by_features, w.by_inputs);
   for (int64_t i = 0; i < b.count; ++i)
-    for (int64_t q = 0; q < d; ++q) b.gradient[(b.first + i) * d + q] = by_inputs.row(q)[i];
+    for (int64_t q = 0; q < d; ++q) b.gradient[(b.first + i) * d + q] = w.by_inputs.row(q)[i];
 }
 
 void Predictor::batches(const Batch& whole) const {
   const int64_t blocks = (whole.count + kPoints - 1) / kPoints;
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    Workspace workspace(*this);
     for (int64_t i = begin; i < end; ++i) {
       Batch part = whole;
       part.first = i * kPoints;
       part.count = std::min(kPoints, whole.count - part.first);
-      evaluate(part);
+      evaluate(part, workspace);
     }
   });
 }

@@ -28,7 +28,9 @@ class Predictor {
     const GpRowFunction* weights;  // null: no gradient
     double* gradient;
   };
-  void evaluate(const Batch& batch) const;
+  struct Workspace;
+  void evaluate(const Batch& batch, Workspace& workspace) const;
+  void gradient_of(const Batch& batch, const GpRowWeights* weights, Workspace& workspace) const;
   void batches(const Batch& whole) const;
 
   GpShape shape_;

@@ -13,16 +13,32 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
-double dot(const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
+// Four numbers, at any address.
+using Lanes = double __attribute__((vector_size(32), aligned(8), may_alias));
+
+const Lanes& lanes(const double* x) {
+  return *reinterpret_cast<const Lanes*>(x);
 }
 
 double dot(const double* a, const Vector& b) {
-  double sum = 0;
-  for (size_t i = 0; i < b.size(); ++i) sum += a[i] * b[i];
-  return sum;
+  const size_t n = b.size();
+  Lanes sums{};
+  size_t i = 0;
+  for (; i + 4 <= n; i += 4) sums += lanes(a + i) * lanes(b.data() + i);
+  double rest = 0;
+  for (; i < n; ++i) rest += a[i] * b[i];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest;
+}
+
+double dot(const Vector& a, const Vector& b) {
+  return dot(a.data(), b);
+}
+
+// to += factor from, n numbers.
+void add_times(double factor, const double* from, double* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) *reinterpret_cast<Lanes*>(to + i) += factor * lanes(from + i);
+  for (; i < n; ++i) to[i] += factor * from[i];
 }
 
 // Solves a [n, n] x = b [n, columns] in place of b, rows pivoted. False where a is singular.
@@ -40,16 +56,15 @@ bool solve(Vector a, int64_t n, Vector& b, int64_t columns) {
     for (int64_t i = k + 1; i < n; ++i) {
       const double factor = a[i * n + k] / a[k * n + k];
       if (factor == 0) continue;
-      for (int64_t j = k; j < n; ++j) a[i * n + j] -= factor * a[k * n + j];
-      for (int64_t j = 0; j < columns; ++j) b[i * columns + j] -= factor * b[k * columns + j];
+      add_times(-factor, a.data() + k * n + k, a.data() + i * n + k, n - k);
+      add_times(-factor, b.data() + k * columns, b.data() + i * columns, columns);
     }
   }
   for (int64_t k = n - 1; k >= 0; --k) {
-    for (int64_t j = 0; j < columns; ++j) {
-      double sum = b[k * columns + j];
-      for (int64_t i = k + 1; i < n; ++i) sum -= a[k * n + i] * b[i * columns + j];
-      b[k * columns + j] = sum / a[k * n + k];
-    }
+    double* row = b.data() + k * columns;
+    for (int64_t i = k + 1; i < n; ++i)
+      add_times(-a[k * n + i], b.data() + i * columns, row, columns);
+    for (int64_t j = 0; j < columns; ++j) row[j] /= a[k * n + k];
   }
   return true;
 }
@@ -64,23 +79,43 @@ void BoxMemory::clear() {
   theta_ = 1;
 }
 
+// Products of the newest step with all changes and steps; what is known of the others moves up.
+void BoxMemory::add_products() {
+  const int64_t m = size(), last = m - 1;
+  if (step_change_.empty()) step_change_.resize(most_ * most_), step_step_.resize(most_ * most_);
+  if (dropped_) {
+    for (int64_t i = 0; i < last; ++i) {
+      for (int64_t j = 0; j < last; ++j) {
+        step_change_[i * most_ + j] = step_change_[(i + 1) * most_ + j + 1];
+        step_step_[i * most_ + j] = step_step_[(i + 1) * most_ + j + 1];
+      }
+    }
+  }
+  for (int64_t j = 0; j < m; ++j) {
+    step_change_[last * most_ + j] = dot(steps_[last], changes_[j]);
+    step_step_[last * most_ + j] = dot(steps_[last], steps_[j]);
+  }
+}
+
 bool BoxMemory::add(Vector step, Vector change) {
   theta_ = dot(change, change) / dot(step, change);
   steps_.push_back(std::move(step)), changes_.push_back(std::move(change));
-  if (size() > most_) steps_.erase(steps_.begin()), changes_.erase(changes_.begin());
+  dropped_ = size() > most_;
+  if (dropped_) steps_.erase(steps_.begin()), changes_.erase(changes_.begin());
+  add_products();
   // M^-1 = [[-D, L'], [L, theta S'S]], L_ij = s_i y_j below the diagonal, D its diagonal.
   const int64_t m = size(), n = 2 * m;
   Vector inverse(n * n);
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j <= i; ++j) {
-      const double sy = dot(steps_[i], changes_[j]);
+      const double sy = step_change_[i * most_ + j];
       if (i == j) {
         inverse[i * n + i] = -sy;
       } else {
         inverse[(m + i) * n + j] = inverse[j * n + m + i] = sy;
       }
       inverse[(m + i) * n + m + j] = inverse[(m + j) * n + m + i] =
-          theta_ * dot(steps_[i], steps_[j]);
+          theta_ * step_step_[i * most_ + j];
     }
   }
   const auto d = static_cast<int64_t>(steps_.front().size());
@@ -105,12 +140,11 @@ Vector BoxMemory::transposed_times(const Vector& x) const {
   return out;
 }
 
-Vector BoxMemory::middle_times(const double* x) const {
+// M is symmetric: a sum of its rows.
+void BoxMemory::middle_times(const double* x, Vector& out) const {
   const int64_t n = 2 * size();
-  Vector out(n);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < n; ++j) out[i] += middle_[i * n + j] * x[j];
-  return out;
+  out.assign(n, 0);
+  for (int64_t j = 0; j < n; ++j) add_times(x[j], middle_.data() + j * n, out.data(), n);
 }
 
 // ---- problem
@@ -165,7 +199,9 @@ BoxProblem::Cauchy BoxProblem::cauchy_point() const {
   const double theta = memory_.theta();
   Vector p = memory_.transposed_times(move);
   double slope = -dot(move, move);
-  double curve = -theta * slope - dot(p, memory_.middle_times(p.data()));
+  Vector mw;
+  memory_.middle_times(p.data(), mw);
+  double curve = -theta * slope - dot(p, mw);
   const double least = kEpsilon * -theta * slope;
   double at = 0, wanted = -slope / std::max(curve, least);
   size_t next = 0;
@@ -177,7 +213,7 @@ BoxProblem::Cauchy BoxProblem::cauchy_point() const {
     const double g = gradient_[b], z = out.x[b] - x_[b];
     for (size_t k = 0; k < p.size(); ++k) out.c[k] += span * p[k];
     const double* w = memory_.row(b);
-    const Vector mw = memory_.middle_times(w);
+    memory_.middle_times(w, mw);
     slope += span * curve + g * g + theta * g * z - g * dot(mw, out.c);
     curve -= theta * g * g + 2 * g * dot(mw, p) + g * g * dot(w, mw);
     curve = std::max(curve, least);
@@ -206,32 +242,29 @@ Vector BoxProblem::subspace_minimum(const Cauchy& cauchy) const {
     if (cauchy.x[i] > lower_[i] && cauchy.x[i] < upper_[i]) free.push_back(static_cast<int64_t>(i));
   if (free.empty() || n == 0) return cauchy.x;
   const double theta = memory_.theta();
-  const Vector mc = memory_.middle_times(cauchy.c.data());
-  Vector reduced, v(n), gram(n * n);
+  Vector mc, mv, reduced, v(n), gram(n * n);
+  memory_.middle_times(cauchy.c.data(), mc);
   for (const int64_t i : free) {
     const double* w = memory_.row(i);
     reduced.push_back(gradient_[i] + theta * (cauchy.x[i] - x_[i]) - dot(w, mc));
-    for (int64_t k = 0; k < n; ++k) {
-      v[k] += w[k] * reduced.back();
-      for (int64_t j = 0; j <= k; ++j) gram[k * n + j] += w[k] * w[j];
-    }
+    add_times(reduced.back(), w, v.data(), n);
+    for (int64_t k = 0; k < n; ++k) add_times(w[k], w, gram.data() + k * n, k + 1);
   }
   for (int64_t k = 0; k < n; ++k)
     for (int64_t j = 0; j <= k; ++j) gram[j * n + k] = gram[k * n + j] /= theta;
-  v = memory_.middle_times(v.data());
+  memory_.middle_times(v.data(), mv);
   Vector system(n * n);  // I - M W' Z Z' W / theta
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t k = 0; k < n; ++k)
-      for (int64_t j = 0; j < n; ++j)
-        system[i * n + j] -= memory_.middle()[i * n + k] * gram[k * n + j];
+      add_times(-memory_.middle()[i * n + k], gram.data() + k * n, system.data() + i * n, n);
     system[i * n + i] += 1;
   }
-  if (!solve(system, n, v, 1)) return cauchy.x;
+  if (!solve(std::move(system), n, mv, 1)) return cauchy.x;
   Vector out = cauchy.x, step(free.size());
   double descent = 0, longest = 1;
   for (size_t k = 0; k < free.size(); ++k) {
     const int64_t i = free[k];
-    step[k] = -reduced[k] / theta - dot(memory_.row(i), v) / (theta * theta);
+    step[k] = -reduced[k] / theta - dot(memory_.row(i), mv) / (theta * theta);
     out[i] = clamp(i, cauchy.x[i] + step[k]);
     const double room = (step[k] > 0 ? upper_[i] : lower_[i]) - cauchy.x[i];
     if (step[k] != 0) longest = std::min(longest, std::max(0.0, room / step[k]));

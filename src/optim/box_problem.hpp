@@ -24,12 +24,17 @@ class BoxMemory {
   bool add(Vector step, Vector change);
   const double* row(int64_t i) const { return rows_.data() + 2 * size() * i; }  // of W, [2 size]
   Vector transposed_times(const Vector& x) const;                               // W' x
-  Vector middle_times(const double* x) const;                                   // M x
+  void middle_times(const double* x, Vector& out) const;                        // M x
   const Vector& middle() const { return middle_; }
 
  private:
+  void add_products();
+
   int64_t most_;
   double theta_ = 1;
+  bool dropped_ = false;  // the oldest, for the newest
+  // s_i y_j and s_i s_j for j <= i, [most, most].
+  Vector step_change_, step_step_;
   std::vector<Vector> steps_, changes_;
   Vector rows_;    // W [d, 2 size]
   Vector middle_;  // M [2 size, 2 size]

@@ -54,6 +54,10 @@ struct CpuKernels {
   const char* name;
   // c [p.columns, q.columns] = p' q, summed over rows [first, p.rows).
   void (*product)(const Block& p, const Block& q, const Block& c, int64_t first);
+  // c = lower q and c = lower' q for lower [n, n], zero above the diagonal, given as p = lower' and
+  // p = lower: what is zero is left out.
+  void (*lower_product)(const Block& p, const Block& q, const Block& c);
+  void (*upper_product)(const Block& p, const Block& q, const Block& c);
   // k, upper triangle [n, n] in, becomes U with U' U = k; inverse becomes U^-T, lower, zero above
   // where it is read. False where a pivot is not positive.
   bool (*factorise)(const Block& k, const Block& inverse);

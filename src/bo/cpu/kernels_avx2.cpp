@@ -12,8 +12,9 @@ namespace {
 
 }  // namespace
 
-const CpuKernels avx2_kernels = {"avx2", product,       factorise,   covariance,
-                                 cross,  weigh,         lower_times, lower_transposed_times,
-                                 norm,   norm_backward, adamw,       transpose};
+const CpuKernels avx2_kernels = {
+    "avx2",     product,       lower_product, upper_product, factorise,
+    covariance, cross,         weigh,         lower_times,   lower_transposed_times,
+    norm,       norm_backward, adamw,         transpose};
 
 }  // namespace preimage::bo

@@ -10,8 +10,9 @@ namespace {
 
 }  // namespace
 
-const CpuKernels scalar_kernels = {"scalar", product,       factorise,   covariance,
-                                   cross,    weigh,         lower_times, lower_transposed_times,
-                                   norm,     norm_backward, adamw,       transpose};
+const CpuKernels scalar_kernels = {
+    "scalar",   product,       lower_product, upper_product, factorise,
+    covariance, cross,         weigh,         lower_times,   lower_transposed_times,
+    norm,       norm_backward, adamw,         transpose};
 
 }  // namespace preimage::bo

@@ -148,7 +148,16 @@ void InversionConfig::fields(base::Fields& f) {
   f.add("refuse_known", refuse_known,
         {.help = "a text that the arm knows on all items already is refused as accept_cosine does; "
                  "false: it is proposed again, as in the plan, and teaches nothing"});
-  f.add("redraws", redraws, {.help = "at most", .min = 0, .max = 1000});
+  f.add("redraws", redraws,
+        {.help = "at most, through the acquisition's optima from the highest down; where no text "
+                 "is near enough to its point, the nearest unknown one is taken",
+         .min = 0,
+         .max = 1000});
+  f.add("known_redraws", known_redraws,
+        {.help = "further ones where all texts were known: points ever farther from the optima, "
+                 "until a text is unknown; behind them the arm ends",
+         .min = 0,
+         .max = 1e5});
 }
 
 void LipoConfig::fields(base::Fields& f) {

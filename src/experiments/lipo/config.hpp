@@ -46,6 +46,7 @@ struct InversionConfig {
   double accept_cosine = 0;  // between decode(z_opt) and the text's embedding; 0: any
   bool refuse_known = true;  // a text that was evaluated on all items already
   int64_t redraws = 10;
+  int64_t known_redraws = 100;  // further ones, as long as every text was known
   void fields(base::Fields& f);
 };
 

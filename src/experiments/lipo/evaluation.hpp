@@ -27,7 +27,7 @@ class BitTable {
   BitTable(std::string split, std::vector<Block> blocks)
       : split_(std::move(split)), blocks_(std::move(blocks)) {}
 
-  // Units of the blocks of [0, items) that nobody has evaluated. `items` is one of the cuts.
+  // Units of the blocks of [0, items) that nobody has evaluated, the last of them whole.
   std::vector<run::Unit> missing(const std::string& text, int64_t items) const;
   // `bits`: '1' for a right answer, in the order of the items.
   void add(const std::string& text, int64_t begin, const std::string& bits);
@@ -45,6 +45,8 @@ class BitTable {
 // Model calls as an arm would have paid them alone: an item is paid once for each instruction.
 class CallLedger {
  public:
+  // What pay() would add.
+  int64_t price(const std::string& text, int64_t items) const;
   // Returns what is paid now.
   int64_t pay(const std::string& text, int64_t items);
   int64_t calls() const { return calls_; }

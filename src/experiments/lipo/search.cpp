@@ -14,8 +14,9 @@
 namespace preimage::lipo {
 namespace {
 
-// Rounds of an arm for each of its iterations at most: rounds that ask nothing new cost no call.
-constexpr int64_t kRoundsPerIteration = 2;
+// Rounds of an arm for each of its iterations at most. A round costs at least a call where texts
+// that are known are refused, and none where they are not.
+constexpr int64_t kRoundsPerIteration = 16, kRoundsWithKnown = 2;
 
 std::vector<ApeStyle> styles_of(const Setup& setup) {
   return setup.words ? setup.words->styles : std::vector<ApeStyle>();
@@ -219,7 +220,8 @@ void LipoSearch::finish_round(ArmRun& arm) {
     }
     if (evaluated) {
       one.wrong = bits_->wrong(asked.text, asked.items);
-      arm.ledger.pay(asked.text, asked.items);
+      arm.asked.push_back({arm.name, arm.seed, history.round, asked.text, asked.items, one.wrong,
+                           arm.ledger.pay(asked.text, asked.items)});
       if (asked.items == ground_->items && one.error() < history.best) {
         history.best = one.error();
         arm.best_text = asked.text;
@@ -243,8 +245,29 @@ void LipoSearch::finish_round(ArmRun& arm) {
   arm.rows.push_back(std::move(row));
   history.parameters = arm.step.parameters;
   ++history.round;
-  const int64_t rounds = setup_->config.iterations * (evaluated ? kRoundsPerIteration : 1);
-  arm.ended = history.calls >= history.calls_allowed || history.round >= rounds;
+  const auto& c = setup_->config;
+  const int64_t each = c.inversion.refuse_known ? kRoundsPerIteration : kRoundsWithKnown;
+  if (history.calls >= history.calls_allowed) arm.end = "budget";
+  if (history.round >= c.iterations * (evaluated ? each : 1) && arm.end.empty())
+    arm.end = evaluated ? "rounds" : "not_evaluated";
+  arm.ended = !arm.end.empty();
+}
+
+// The last proposal of an arm is looked at on as many items as its calls are enough for, so that
+// all arms ask equally often; what is behind it in the round is not asked.
+void LipoSearch::fit_to_budget(ArmRun& arm) const {
+  if (!setup_->config.evaluate_proposals) return;
+  int64_t left = arm.history.calls_allowed - arm.history.calls;
+  auto& asked = arm.step.asked;
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const int64_t price = arm.ledger.price(asked[i].text, asked[i].items);
+    if (price > left) {
+      asked[i].items -= price - left;
+      asked.resize(left > 0 ? i + 1 : i);
+      return;
+    }
+    left -= price;
+  }
 }
 
 void LipoSearch::tell_arms(const std::vector<run::Told>& results) {
@@ -255,7 +278,9 @@ void LipoSearch::tell_arms(const std::vector<run::Told>& results) {
       if (arm.name != name || arm.seed != seed) continue;
       arm.step = told.quarantined ? ArmStep{.numbers = no_numbers()}
                                   : step_of(told.scalars, told.output());
+      fit_to_budget(arm);
       arm.ended = arm.step.asked.empty();
+      if (arm.ended) arm.end = told.quarantined ? "quarantined" : "no_new_text";
     }
   }
 }

@@ -25,9 +25,11 @@ struct ArmRun {
   ArmHistory history;
   CallLedger ledger;
   bool ended = false;
+  std::string end;  // why: a value of lipo/arms' column
   std::string best_text;
   ArmStep step;  // of the round that is being evaluated
   std::vector<IterationRow> rows;
+  std::vector<AskedRow> asked;
 };
 
 class LipoSearch : public run::Search {
@@ -51,6 +53,7 @@ class LipoSearch : public run::Search {
   void begin_arms();
   void begin_test();
   void finish_round(ArmRun& arm);
+  void fit_to_budget(ArmRun& arm) const;
 
   std::vector<run::Unit> ape_units() const;
   std::vector<run::Unit> missing(const BitTable& bits, const std::vector<std::string>& texts,
@@ -69,6 +72,7 @@ class LipoSearch : public run::Search {
 
   void add_pool(store::UnitOutput& out) const;
   void add_arms(store::UnitOutput& out) const;
+  void add_comparisons(store::UnitOutput& out) const;
   void write_result() const;
 
   run::Context& context_;

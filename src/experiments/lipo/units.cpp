@@ -97,6 +97,10 @@ void add_fit(store::UnitOutput& out, const bo::GpModel& model, const FitName& na
   out.rows[table::gp].push_back(store::to_row(row));
   out.tensors[table::gp_inputs].push_back(stored(model.data.inputs));
   out.tensors[table::gp_targets].push_back(stored(at::tensor(model.data.targets, at::kDouble)));
+  auto noise = model.data.noise;
+  const double unit = model.target.std * model.target.std;
+  if (noise.empty()) noise.assign(model.data.targets.size(), hyper.noise * unit);
+  out.tensors[table::gp_noise].push_back(stored(at::tensor(noise, at::kDouble)));
   out.tensors[table::gp_parameters].push_back(stored(model.parameters));
 }
 

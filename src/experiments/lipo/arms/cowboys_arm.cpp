@@ -12,6 +12,13 @@
 namespace preimage::lipo {
 namespace {
 
+constexpr int64_t kRestarts = 8;  // of the chains, where they gave known texts alone
+
+base::RandomStream again(const base::RandomStream& random, int64_t number) {
+  const uint64_t element = (uint64_t{1} << 45) + 2 * static_cast<uint64_t>(number);
+  return {uint64_t{random.bits(element)} << 32 | random.bits(element + 1), "cowboys", "chains"};
+}
+
 struct Known {
   std::vector<std::string> texts;
   std::vector<double> targets;
@@ -80,13 +87,22 @@ class CowboysArm : public Arm {
           return out;
         }};
     const auto& options = ground.config.cowboys;
-    const auto chains =
-        sample_posterior(best_latents(known, options.chains), target, options, random);
+    auto chains = sample_posterior(best_latents(known, options.chains), target, options, random);
+    const auto* chosen = choose(chains, known);
+    // Where every text is known, the chains go on from where they stand, with steps ever longer.
+    for (int64_t more = 1; !chosen && more <= kRestarts; ++more) {
+      auto longer = options;
+      longer.step_size += (1 - options.step_size) * static_cast<double>(more) / kRestarts;
+      std::vector<at::Tensor> last;
+      for (const auto& state : chains.last) last.push_back(state.latent);
+      chains = sample_posterior(at::stack(last).contiguous(), target, longer, again(random, more));
+      step.numbers.redraws = more;
+      chosen = choose(chains, known);
+    }
     step.numbers.observations = std::ssize(known.texts);
     step.numbers.gp_loss = -process.log_likelihood / static_cast<double>(known.texts.size());
     step.numbers.gp_noise = process.noise;
     step.numbers.gp_outputscale = process.outputscale;
-    const auto* chosen = choose(chains, known);
     if (!chosen) return step;
     const auto predicted = predict(process, {chosen->text});
     step.numbers.predicted_mean = -predicted.mean[0];

@@ -1,10 +1,10 @@
 // Log EI in the space of the embeddings themselves: the search without an autoencoder.
-#include <algorithm>
-#include <numeric>
+#include <map>
 
 #include <ATen/ATen.h>
 
 #include "arms.hpp"
+#include "draws.hpp"
 #include "inversion.hpp"
 #include "preimage/bo/acquisition.hpp"
 #include "process.hpp"
@@ -44,30 +44,37 @@ class RawEmbeddingArm : public Arm {
     const auto found = bo::maximise_log_ei(model, -history.best, c.acquisition, random);
     step.start_values = found.start_values;
     step.final_values = found.final_values;
-    std::vector<size_t> order(found.final_values.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::ranges::stable_sort(order, std::ranges::greater{},
-                             [&](size_t i) { return found.final_values[i]; });
-    const auto tries = std::min(order.size(), static_cast<size_t>(c.inversion.redraws) + 1);
-    for (size_t i = 0; i < tries; ++i) {
-      const auto point = found.finals[static_cast<int64_t>(order[i])];
+    const Draws draws(&found, bo::acquisition_box(model.inputs, c.acquisition.margin), c.inversion,
+                      random);
+    struct Tried {
+      std::string text;
+      at::Tensor embedding;
+      double cosine = 0;
+    };
+    std::map<int64_t, Tried> tried;
+    const int64_t taken = choose_draw(draws.count(), c.inversion, [&](int64_t draw) {
+      auto& one = tried[draw];
       // Embeddings have unit length; a corner of the box has not.
-      auto wanted = model.input.denormalise(point).to(at::kFloat);
+      auto wanted = model.input.denormalise(draws.point(draw)).to(at::kFloat);
       wanted = wanted / wanted.norm().clamp_min(1e-12);
-      const auto text = ground.inverter.invert(wanted.unsqueeze(0)).front();
-      if (text.empty()) continue;
-      step.asked = {{text, ground.items}};
-      step.embedding = ground.inverter.embed({text})[0];
-      auto& numbers = step.numbers;
-      numbers.cosine = at::cosine_similarity(wanted, step.embedding, 0).item<double>();
-      numbers.gap_plan = 1 - numbers.cosine;
-      numbers.acquisition = found.final_values[order[i]];
-      numbers.active_bounds = i == 0 ? found.active_bounds : -1;
-      numbers.nearest = (model.inputs - point).square().sum(1).sqrt().min().item<double>();
-      numbers.redraws = static_cast<int64_t>(i);
-      if (numbers.cosine >= c.inversion.accept_cosine) break;
-    }
-    if (step.asked.empty()) return step;  // no words for any of them: the arm ends
+      one.text = ground.inverter.invert(wanted.unsqueeze(0)).front();
+      if (one.text.empty()) return DrawnText{};
+      one.embedding = ground.inverter.embed({one.text})[0];
+      one.cosine = at::cosine_similarity(wanted, one.embedding, 0).item<double>();
+      return DrawnText{true, is_known(ground, history, one.text), one.cosine};
+    });
+    auto& numbers = step.numbers;
+    numbers.redraws = std::ssize(tried) - 1;
+    if (taken < 0) return step;
+    const auto point = draws.point(taken);
+    step.asked = {{tried[taken].text, ground.items}};
+    step.embedding = tried[taken].embedding;
+    numbers.cosine = tried[taken].cosine;
+    numbers.gap_plan = 1 - numbers.cosine;
+    numbers.acquisition =
+        bo::log_ei_at(model, point.unsqueeze(0), -history.best, false).values[0].item<double>();
+    numbers.active_bounds = active_bounds(point, model, c.acquisition.margin);
+    numbers.nearest = (model.inputs - point).square().sum(1).sqrt().min().item<double>();
     step.first_text = step.asked.front().text;
     step.latent = latent_of(ground.vae, step.embedding);
     const auto predicted = bo::predict(model, step.embedding.to(at::kDouble).unsqueeze(0));

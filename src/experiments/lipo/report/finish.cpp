@@ -111,9 +111,12 @@ void LipoSearch::add_arms(store::UnitOutput& out) const {
     row.rounds = arm.history.round;
     row.calls = arm.ledger.calls();
     row.own_calls = arm.history.calls;
+    row.end = arm.end;
     row.validation_error = arm.history.best;
     out.rows[table::arms].push_back(store::to_row(row));
   }
+  for (const auto& arm : arms_)
+    for (const auto& one : arm.asked) out.rows[table::asked].push_back(store::to_row(one));
   // By round and then by arm, as their units were committed.
   int64_t rounds = 0;
   for (const auto& arm : arms_) rounds = std::max(rounds, std::ssize(arm.rows));
@@ -121,6 +124,47 @@ void LipoSearch::add_arms(store::UnitOutput& out) const {
     for (const auto& arm : arms_) {
       if (round < std::ssize(arm.rows))
         out.rows[table::iterations].push_back(store::to_row(arm.rows[static_cast<size_t>(round)]));
+    }
+  }
+}
+
+void LipoSearch::add_comparisons(store::UnitOutput& out) const {
+  // The text of each repetition of an arm.
+  std::map<std::string, std::vector<std::string>> texts;
+  std::vector<std::string> names;
+  for (const auto& arm : arms_) {
+    if (!texts.contains(arm.name)) names.push_back(arm.name);
+    texts[arm.name].push_back(arm.best_text);
+  }
+  std::vector<std::string> controls = {kHyperbandBest};
+  texts[kHyperbandBest].assign(static_cast<size_t>(setup_->config.arm_seeds), ground_->best_text);
+  for (const char* control : {"hyperband", "random_latent"}) {
+    if (texts.contains(control)) controls.emplace_back(control);
+  }
+  for (const auto& arm : names) {
+    for (const auto& control : controls) {
+      if (arm == control) continue;
+      ComparisonRow row{.arm = arm, .control = control, .pairs = std::ssize(texts[arm])};
+      std::vector<std::vector<double>> differences;
+      for (size_t r = 0; r < texts[arm].size(); ++r) {
+        const auto &own = test_bits_->bits(texts[arm][r]),
+                   &other = test_bits_->bits(texts[control][r]);
+        auto& values = differences.emplace_back();
+        int64_t sum = 0;
+        for (size_t i = 0; i < own.size(); ++i) {
+          const int difference = (own[i] == '0') - (other[i] == '0');
+          values.push_back(difference);
+          sum += difference;
+        }
+        row.better += sum < 0 ? 1 : 0;
+        row.worse += sum > 0 ? 1 : 0;
+      }
+      const auto interval = base::replicate_bootstrap(
+          differences, {setup_->seed, base::str(arm, " ", control), "comparison"});
+      row.difference = interval.estimate;
+      row.low = interval.low;
+      row.high = interval.high;
+      out.rows[table::comparisons].push_back(store::to_row(row));
     }
   }
 }
@@ -175,6 +219,7 @@ store::UnitOutput LipoSearch::finish() {
   store::UnitOutput out;
   add_pool(out);
   add_arms(out);
+  add_comparisons(out);
   write_result();
   return out;
 }

@@ -14,9 +14,12 @@ store::Schemas lipo_schemas() {
       {table::vae_quality, "the autoencoder as it is used", store::schema_columns<VaeQualityRow>()},
       {table::gp, "fits of Gaussian processes", store::schema_columns<GpRow>()},
       {table::iterations, "proposals of the arms", store::schema_columns<IterationRow>()},
+      {table::asked, "instructions that the arms asked", store::schema_columns<AskedRow>()},
       {table::acquisition, "starts of the acquisition's optimisation",
        store::schema_columns<AcquisitionRow>()},
       {table::arms, "the arms at their end, on untouched items", store::schema_columns<ArmRow>()},
+      {table::comparisons, "the arms beside their controls, paired by repetition",
+       store::schema_columns<ComparisonRow>()},
       {table::finalists, "instructions on untouched items", store::schema_columns<FinalistRow>()},
   };
   const auto tensor = [&](const char* name, const char* what, std::vector<std::string> axes,
@@ -29,7 +32,9 @@ store::Schemas lipo_schemas() {
          store::Type::f32);
   tensor(table::gp_inputs, "latents of a fit, not normalised; rows as in lipo/gp",
          {"fit", "observation", "latent"}, store::Type::f64);
-  tensor(table::gp_targets, "-error of a fit's observations; rows as in lipo/gp",
+  tensor(table::gp_targets, "-error of a fit's observations (plan_sign: error); rows as in lipo/gp",
+         {"fit", "observation"}, store::Type::f64);
+  tensor(table::gp_noise, "variance of each observation's noise, in squared units of the targets",
          {"fit", "observation"}, store::Type::f64);
   tensor(table::gp_parameters, "raw parameters of a fit: adapter, lengthscales, outputscale, noise",
          {"fit", "parameter"}, store::Type::f64);

@@ -19,6 +19,8 @@ inline constexpr const char* gp = "lipo/gp";
 inline constexpr const char* iterations = "lipo/iterations";
 inline constexpr const char* acquisition = "lipo/acquisition";
 inline constexpr const char* arms = "lipo/arms";
+inline constexpr const char* asked = "lipo/asked";
+inline constexpr const char* comparisons = "lipo/comparisons";
 inline constexpr const char* finalists = "lipo/finalists";
 // Tensors.
 inline constexpr const char* embeddings = "lipo/embeddings";
@@ -26,6 +28,7 @@ inline constexpr const char* latents = "lipo/latents";
 inline constexpr const char* vae_parameters = "lipo/vae_parameters";
 inline constexpr const char* gp_inputs = "lipo/gp_inputs";
 inline constexpr const char* gp_targets = "lipo/gp_targets";
+inline constexpr const char* gp_noise = "lipo/gp_noise";
 inline constexpr const char* gp_parameters = "lipo/gp_parameters";
 inline constexpr const char* proposals = "lipo/proposals";
 inline constexpr const char* proposal_latents = "lipo/proposal_latents";
@@ -191,12 +194,30 @@ struct IterationRow {
     c.add("nearest", nearest, {"", "distance of z_opt to the nearest observation, normalised"});
     c.add("active_bounds", active_bounds, {"", "coordinates of z_opt on the box; -1: no box"});
     c.add("inversion_rounds", inversion_rounds, {"", "of the loop of inversion"});
-    c.add("redraws", redraws, {"", "proposals refused by accept_cosine"});
+    c.add("redraws", redraws, {"", "points tried before and not taken"});
     c.add("observations", observations, {"", "that the arm's process was fitted to"});
     c.add("wrong", wrong, {"items", "wrong answers of text; -1 where it was not evaluated"});
     c.add("error", error, {"", "wrong over asked_items"});
     c.add("calls", calls, {"calls", "of Hyperband and this arm, up to and with this round"});
     c.add("best_error", best_error, {"", "lowest validation error at full fidelity so far"});
+  }
+};
+
+// What an arm pays for: every instruction that it asked.
+struct AskedRow {
+  std::string arm;
+  int64_t seed = 0, round = 0;
+  std::string text;
+  int64_t items = 0, wrong = 0, calls = 0;
+
+  void columns(store::Columns& c) const {
+    c.add("arm", arm, {"", "which search"});
+    c.add("seed", seed, {"", "its repetition"});
+    c.add("round", round, {"", "of the arm"});
+    c.add("text", text, {"", "the instruction"});
+    c.add("items", items, {"items", "on the first so many of the validation items"});
+    c.add("wrong", wrong, {"items", "wrong answers"});
+    c.add("calls", calls, {"calls", "items that neither Hyperband nor the arm had asked before"});
   }
 };
 
@@ -219,7 +240,7 @@ struct AcquisitionRow {
 struct ArmRow {
   std::string arm;
   int64_t seed = 0, rounds = 0, calls = 0, own_calls = 0;
-  std::string text;
+  std::string end, text;
   double validation_error = 0;
   int64_t test_wrong = 0, test_items = 0;
   double test_error = 0, low = 0, high = 0;
@@ -231,6 +252,10 @@ struct ArmRow {
     c.add("rounds", rounds, {"", "made"});
     c.add("calls", calls, {"calls", "model calls, Hyperband's among them"});
     c.add("own_calls", own_calls, {"calls", "those behind Hyperband"});
+    c.add("end", end,
+          {"",
+           "budget: all calls used; no_new_text: nothing to ask that it did not know; rounds: the "
+           "most it may make; not_evaluated: evaluate_proposals is false; quarantined"});
     c.add("text", text, {"", "its best instruction by validation error"});
     c.add("validation_error", validation_error, {"", "lowest: biased low, the search chose it"});
     c.add("test_wrong", test_wrong, {"items", "wrong answers on untouched items"});
@@ -240,6 +265,25 @@ struct ArmRow {
     c.add("high", high, {"", "its upper end"});
     c.add("gain", gain, {"", "test error of Hyperband's best less this one's"});
     c.add("p", p, {"", "exact McNemar test of the two on the same items"});
+  }
+};
+
+// An arm beside a control on the same untouched items, repetition by repetition.
+struct ComparisonRow {
+  std::string arm, control;
+  int64_t pairs = 0, better = 0, worse = 0;
+  double difference = 0, low = 0, high = 0;
+
+  void columns(store::Columns& c) const {
+    c.add("arm", arm, {"", "which search"});
+    c.add("control", control,
+          {"", "what it is compared with: hyperband_best, where all start, or another arm"});
+    c.add("pairs", pairs, {"", "repetitions"});
+    c.add("better", better, {"", "pairs in which the arm's test error is the lower"});
+    c.add("worse", worse, {"", "in which it is the higher"});
+    c.add("difference", difference, {"", "mean test error of the arm less the control's"});
+    c.add("low", low, {"", "95 % bootstrap over items, from three pairs on over them too"});
+    c.add("high", high, {"", "its upper end"});
   }
 };
 
