@@ -360,6 +360,8 @@ function(preimage_benchmarks)
       set(library preimage_text)
     elseif(name STREQUAL "lipo_bench")
       set(library preimage_experiments_lipo)
+    elseif(name STREQUAL "grpo_bench")
+      set(library preimage_experiments_grpo)
     endif()
     target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/src/lm")
     # Headers of a method include each other by their path below it.

@@ -38,7 +38,10 @@ Projection Projection::changed(const Changes& changes) const {
 at::Tensor Projection::matrix_of(const std::string& name) const {
   int64_t first = 0;
   for (const auto& module : modules_) {
-    if (module.name == name) return weight_.dense(at::kFloat).narrow(0, first, module.out);
+    if (module.name == name) {
+      return weight_.narrow() ? weight_.dense(at::kFloat).narrow(0, first, module.out)
+                              : weight_.matrix().narrow(0, first, module.out).to(at::kFloat);
+    }
     first += module.out;
   }
   return {};

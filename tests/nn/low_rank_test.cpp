@@ -114,6 +114,27 @@ TEST(LowRank, ARowDoesNotDependOnItsCompany) {
   }
 }
 
+// Products with a gain of zeros add nothing: leaving them out changes no value.
+TEST(LowRank, AGainOfZerosNeedsHalfOfTheProducts) {
+  auto layer = some_layer(at::kFloat);
+  layer.s = at::zeros_like(layer.s);
+  const auto x =
+      ((at::arange(7 * 24, at::kFloat) * 3 % 19) / 9.5 - 1).view({7, 24}).requires_grad_();
+  const auto dy = ((at::arange(7 * 40, at::kFloat) * 7 % 23) / 11.5 - 1).view({7, 40});
+  std::vector<std::vector<at::Tensor>> found;
+  for (const bool zero : {false, true}) {
+    auto changes = changes_of(layer);
+    changes[1].gain_of_samples = leaf({2, 12});
+    changes[1].zero_gain = zero;
+    const auto y = adapted_linear(x, Weight(layer.w), changes, {0, 3, 7});
+    auto gradients = torch::autograd::grad({y}, {x, changes[1].gain_of_samples}, {dy});
+    gradients.push_back(y.detach());
+    found.push_back(std::move(gradients));
+  }
+  for (size_t i = 0; i < found[0].size(); ++i) EXPECT_TRUE(at::equal(found[0][i], found[1][i]));
+  EXPECT_GT(found[1][1].norm().item<double>(), 0.1);
+}
+
 TEST(LowRank, LiveMatricesMayChangeInPlace) {
   const at::NoGradGuard no_grad;
   const auto layer = some_layer(at::kFloat);

@@ -16,6 +16,8 @@ struct LowRank {
   int64_t first_row = 0;
   Weight down, up;
   at::Tensor gain;  // [r] float32, or undefined
+  bool zero_gain =
+      false;  // it holds zeros: of four products, the two that add nothing are left out
   double scale = 1;
   // down and up are float32 and may change in place between two calls: they are packed anew in each
   // product. Otherwise they are constants, perhaps narrower than x.
@@ -26,8 +28,8 @@ struct LowRank {
 };
 
 // x [rows, in] -> [rows, out], in the dtype of x: the frozen product, plus the changes computed in
-// float32 (the constants' products in their dtype on CUDA), rounded once more. A row depends on
-// itself alone, as in linear(). Differentiable in x, in the gains, in live matrices, and
+// float32 (between the constants' products in their dtype on CUDA), rounded once more. A row
+// depends on itself alone, as in linear(). Differentiable in x, in the gains, in live matrices, and
 // for the leaves of samples. The rows of sample i are [samples[i], samples[i + 1]).
 at::Tensor adapted_linear(const at::Tensor& x, const Weight& weight,
                           const std::vector<LowRank>& changes,

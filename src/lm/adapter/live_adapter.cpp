@@ -76,10 +76,15 @@ LiveAdapter make_adapter(const Model& base, const AdapterOptions& options, uint6
     out.modules.push_back(std::move(module));
   }
   lay_out(out, base.device());
+  if (!lora) {
+    const auto matrix = [&](size_t i) { return module_matrix(base, out.modules[i].name); };
+    auto factors = svd_factors(out.modules.size(), matrix, base.device(), cache);
+    for (size_t i = 0; i < factors.size(); ++i)
+      out.factors[out.modules[i].name] = std::move(factors[i]);
+    return out;
+  }
   for (const auto& module : out.modules) {
-    if (!lora) {
-      out.factors[module.name] = svd_factors(module_matrix(base, module.name), cache);
-    } else if (options.train_a) {
+    if (options.train_a) {
       out.parameters.views.at(a_name(module)).copy_(drawn_a(module, seed));
     } else {
       out.constant[a_name(module)] = drawn_a(module, seed).to(base.device());

@@ -39,6 +39,10 @@ void cuda_rotary(const at::Tensor&, const at::Tensor&, const at::Tensor&, const 
 void cuda_softmax_nll(at::Tensor&, const at::Tensor&, const at::Tensor&, bool, at::Tensor&) {
   absent();
 }
+void cuda_sample_products(const at::Tensor&, const at::Tensor&, const std::vector<int64_t>&,
+                          at::Tensor&) {
+  absent();
+}
 
 }  // namespace preimage::nn
 

@@ -181,6 +181,33 @@ __global__ void __launch_bounds__(kVocabularyThreads)
   }
 }
 
+// Sums of h u over a sample's rows, one column to a thread: kSampleLanes chains, lane l over rows
+// l, l + kSampleLanes, ... of the sample, then the lanes in order. Bytes: 2 rows width s.
+constexpr int kSampleLanes = 16, kSamplesAtOnce = 64;
+
+struct SampleRows {  // travels with the launch: no copy to the device in the middle of a pass
+  int64_t offsets[kSamplesAtOnce + 1];
+};
+
+template <class T>
+__global__ void sample_products_kernel(const T* h, const T* u, SampleRows rows, int width,
+                                       float* out) {
+  __shared__ float lanes[kSampleLanes][32];
+  const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
+  const int64_t end = rows.offsets[blockIdx.y + 1];
+  float sum = 0;
+  if (column < width) {
+#pragma unroll 4
+    for (int64_t row = rows.offsets[blockIdx.y] + threadIdx.y; row < end; row += kSampleLanes)
+      sum = fmaf(wide(h[row * width + column]), wide(u[row * width + column]), sum);
+  }
+  lanes[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || column >= width) return;
+  for (int lane = 1; lane < kSampleLanes; ++lane) sum += lanes[lane][threadIdx.x];
+  out[static_cast<int64_t>(blockIdx.y) * width + column] = sum;
+}
+
 }  // namespace
 
 namespace {
@@ -295,6 +322,27 @@ void cuda_softmax_nll(at::Tensor& logits, const at::Tensor& targets, const at::T
             written<T, kLanes>(logits), targets.const_data_ptr<int64_t>(),
             weights.const_data_ptr<float>(), static_cast<int>(vocabulary), gradient,
             nll.data_ptr<float>());
+  });
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+void cuda_sample_products(const at::Tensor& h, const at::Tensor& u,
+                          const std::vector<int64_t>& offsets, at::Tensor& out) {
+  const c10::cuda::CUDAGuard guard(h.device());
+  const auto width = static_cast<int>(h.size(1)), samples = static_cast<int>(offsets.size()) - 1;
+  if (width == 0) return;
+  for_element(h, 1, [&](auto element, auto) {
+    using T = typename decltype(element)::type;
+    for (int first = 0; first < samples; first += kSamplesAtOnce) {
+      SampleRows rows{};
+      const int count = std::min(kSamplesAtOnce, samples - first);
+      std::copy_n(offsets.begin() + first, count + 1, rows.offsets);
+      sample_products_kernel<T>
+          <<<dim3(static_cast<unsigned>((width + 31) / 32), static_cast<unsigned>(count)),
+             dim3(32, kSampleLanes), 0, stream_of(h)>>>(
+              read<T>(h), read<T>(u), rows, width,
+              written<float>(out) + static_cast<int64_t>(first) * width);
+    }
   });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }

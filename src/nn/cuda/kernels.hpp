@@ -2,6 +2,9 @@
 // float32.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include <ATen/core/Tensor.h>
 
 namespace preimage::nn {
@@ -46,5 +49,9 @@ void cuda_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& s
 // logits [rows, vocabulary] become weight * (softmax - onehot) when `gradient`; nll [rows] float32.
 void cuda_softmax_nll(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights,
                       bool gradient, at::Tensor& nll);
+// h, u [rows, width] -> out [samples, width] float32: sums over the rows [offsets[i], offsets[i +
+// 1]) of h u.
+void cuda_sample_products(const at::Tensor& h, const at::Tensor& u,
+                          const std::vector<int64_t>& offsets, at::Tensor& out);
 
 }  // namespace preimage::nn

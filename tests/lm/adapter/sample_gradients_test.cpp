@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -106,6 +108,37 @@ TEST(SampleGradients, PaddingOnTheRightChangesNothing) {
   const auto padded = sample_gradients(*base, adapter, samples);
   samples.back().ids.resize(19), samples.back().weights.resize(19);
   EXPECT_TRUE(at::equal(sample_gradients(*base, adapter, samples).gradients, padded.gradients));
+}
+
+// Weights that depend on the policy's own log-probabilities, as a loss against a reference has
+// them.
+TEST(SampleGradients, WeightsFromTheForwardPass) {
+  const auto base = load_model(fixture("families") / "qwen3", {});
+  auto adapter = make_adapter(*base, {.kind = "svd"}, 1);
+  warm(adapter);
+  auto samples = some_samples();
+  samples[1].weights.assign(samples[1].weights.size(), 0);  // asks for nothing
+  const auto logp = sample_logp(*with_adapter(*base, adapter), samples, 30);
+  const auto squared = [&](size_t i, std::span<const float> of_policy,
+                           std::vector<float>& weights) {
+    for (size_t t = 1; t < weights.size(); ++t) {
+      if (weights[t] == 0) {
+        continue;
+      }
+      EXPECT_EQ(of_policy[t - 1], logp[i][t - 1]);
+      weights[t] *= of_policy[t - 1];
+    }
+  };
+  const auto ours =
+      sample_gradients(*base, adapter, samples, {.batch_tokens = 30, .reweigh = squared});
+  auto weighed = samples;
+  for (size_t i = 0; i < weighed.size(); ++i) squared(i, logp[i], weighed[i].weights);
+  const auto theirs = sample_gradients(*base, adapter, weighed);
+  EXPECT_TRUE(at::equal(ours.gradients, theirs.gradients));
+  EXPECT_EQ(ours.losses, theirs.losses);
+  EXPECT_EQ(ours.losses[1], 0);
+  EXPECT_EQ(ours.gradients[1].abs().max().item<float>(), 0);
+  for (const float value : ours.logp[1]) EXPECT_TRUE(std::isnan(value));
 }
 
 TEST(SampleGradients, AtBZeroTheGradientToAIsZero) {

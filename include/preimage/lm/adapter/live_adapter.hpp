@@ -61,17 +61,18 @@ struct LiveAdapter {
 };
 
 // A new adapter that changes nothing yet: A uniform in +-1/sqrt(in) as PEFT draws it (kaiming,
-// a = sqrt 5) but keyed by (seed, name, element), B zero; or s zero. The singular value
-// decompositions are made in float32 on one thread (signs and order are the library's: keep the
-// factors), and kept as `cache`/svd-HASH.safetensors by the hash of each matrix; "" keeps none.
+// a = sqrt 5) but keyed by (seed, name, element), B zero; or s zero. Singular vectors have the
+// signs and the order of the library that made them: keep them, as `cache`/svd-HASH.safetensors by
+// the hash of each matrix; "" keeps none (src/lm/adapter/svd_factors.hpp says how they are made).
 // Throws ExitCode::bad_config where a target fits no module.
 LiveAdapter make_adapter(const Model& base, const AdapterOptions& options, uint64_t seed,
                          const std::filesystem::path& cache = {});
 
 // The base with the adapter on it, beside adapters that it has already; shares all frozen weights
-// with `base`, costs no time worth naming. Without `leaves` it computes with adapter.parameters as they are at each call: an update
-// in place is in force at once (generators are told by Generator::weights_changed). With leaves,
-// made by make_leaves(adapter.parameters, adapter.tensors, at::kFloat), it is differentiable.
+// with `base`, costs no time worth naming. Without `leaves` it computes with adapter.parameters as
+// they are at each call: an update in place is in force at once (generators are told by
+// Generator::weights_changed). With leaves, made by make_leaves(adapter.parameters,
+// adapter.tensors, at::kFloat), it is differentiable.
 std::shared_ptr<const Model> with_adapter(const Model& base, const LiveAdapter& adapter,
                                           const Leaves* leaves = nullptr);
 

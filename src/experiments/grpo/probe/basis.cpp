@@ -20,10 +20,14 @@ lm::AdapterOptions options_of(const std::string& kind, const ProbeConfig& config
 
 Basis::Basis(std::shared_ptr<const lm::Model> model, const std::string& kind,
              const ProbeConfig& config, uint64_t seed, const std::filesystem::path& cache)
-    : kind_(kind),
-      batch_tokens_(config.batch_tokens),
+    : Basis(model, lm::make_adapter(*model, options_of(kind, config), seed, cache),
+            config.batch_tokens) {}
+
+Basis::Basis(std::shared_ptr<const lm::Model> model, lm::LiveAdapter adapter, int64_t batch_tokens)
+    : kind_(adapter.options.kind),
+      batch_tokens_(batch_tokens),
       model_(std::move(model)),
-      adapter_(lm::make_adapter(*model_, options_of(kind, config), seed, cache)) {
+      adapter_(std::move(adapter)) {
   for (const auto& module : adapter_.modules) {
     const auto dot = module.name.rfind('.');
     spans_.push_back({module.name, module.name.substr(dot + 1), module.first, module.count});
@@ -51,7 +55,8 @@ Basis::Gradients Basis::gradients(const std::vector<Sequence>& sequences) const 
     ids.insert(ids.end(), s.completion.begin(), s.completion.end());
     samples.push_back(lm::mean_sample(std::move(ids), std::ssize(s.prompt)));
   }
-  auto found = lm::sample_gradients(*model_, adapter_, samples, batch_tokens_);
+  auto found = lm::sample_gradients(*model_, adapter_, samples,
+                                    {.batch_tokens = batch_tokens_, .reweigh = {}});
   const auto rows = found.gradients.to(at::kCPU, at::kFloat).contiguous();
   Gradients out{Rows(std::ssize(sequences), knobs()), std::move(found.losses)};
   std::memcpy(out.rows.values().data(), rows.const_data_ptr<float>(), rows.nbytes());

@@ -25,6 +25,7 @@ class Basis {
   // B A, with A random by (seed, module) and not trained. All knobs start at zero.
   Basis(std::shared_ptr<const lm::Model> model, const std::string& kind, const ProbeConfig& config,
         uint64_t seed, const std::filesystem::path& cache);
+  Basis(std::shared_ptr<const lm::Model> model, lm::LiveAdapter adapter, int64_t batch_tokens);
 
   const std::string& kind() const { return kind_; }
   int64_t knobs() const { return adapter_.knobs(); }

@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 
+#include <ATen/Parallel.h>
+
 #include "knob_optimiser.hpp"
 #include "measure/group_loss.hpp"
 #include "measure/nulls.hpp"
@@ -24,12 +26,17 @@ Denominator denominator_named(const std::string& name) {
 
 // sum_b weights[b] rows[b], in double precision and in order.
 std::vector<float> weighted_sum(const Rows& rows, const std::vector<double>& weights) {
-  std::vector<double> sum(static_cast<size_t>(rows.size()));
-  for (size_t b = 0; b < weights.size(); ++b) {
-    const auto row = rows.row(static_cast<int64_t>(b));
-    for (size_t j = 0; j < sum.size(); ++j) sum[j] += weights[b] * static_cast<double>(row[j]);
-  }
-  return {sum.begin(), sum.end()};
+  std::vector<float> out(static_cast<size_t>(rows.size()));
+  at::parallel_for(0, rows.size(), 4096, [&](int64_t begin, int64_t end) {
+    std::vector<double> sum(static_cast<size_t>(end - begin));
+    const auto first = static_cast<size_t>(begin);
+    for (size_t b = 0; b < weights.size(); ++b) {
+      const auto row = rows.row(static_cast<int64_t>(b)).subspan(first, sum.size());
+      for (size_t j = 0; j < sum.size(); ++j) sum[j] += weights[b] * static_cast<double>(row[j]);
+    }
+    for (size_t j = 0; j < sum.size(); ++j) out[first + j] = static_cast<float>(sum[j]);
+  });
+  return out;
 }
 
 std::vector<float> negated(std::span<const float> values) {

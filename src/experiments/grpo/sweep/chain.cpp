@@ -8,6 +8,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/random.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/cluster/tensor_reduce.hpp"
 
 namespace preimage::grpo {
 namespace {
@@ -113,15 +114,22 @@ std::vector<RolloutTask> SweepChain::training_tasks(int64_t number) const {
 std::vector<SampleGroup> SweepChain::roll_out_tasks(const std::vector<RolloutTask>& tasks,
                                                     int64_t group) {
   const auto& s = options_.sweep;
-  auto groups = roll_out(*generator_, parts_.source, tasks,
+  const auto& ranks = place_.worker;
+  const auto own = cluster::owned_shards(std::ssize(tasks), ranks.rank(), ranks.size());
+  const std::vector<RolloutTask> mine(tasks.begin() + own.begin, tasks.begin() + own.end);
+  auto groups = roll_out(*generator_, parts_.source, mine,
                          {.group = group,
                           .max_new_tokens = s.max_new_tokens,
                           .temperature = s.temperature,
                           .top_p = s.top_p,
                           .stop_ids = parts_.stop_ids,
                           .stopping = place_.stopping});
-  if (groups.empty()) throw Stopped{};
-  return groups;
+  if (ranks.any(groups.size() < mine.size())) throw Stopped{};
+  if (ranks.size() == 1) return groups;
+  std::vector<SampleGroup> all;
+  for (const auto& bytes : ranks.all_gather(packed_groups(groups)))
+    for (auto& one : unpacked_groups(bytes)) all.push_back(std::move(one));
+  return all;
 }
 
 // Random numbers are the same at every step and in every arm, so that differences are of the
@@ -143,7 +151,7 @@ RolloutMeans SweepChain::evaluate(bool hint) {
 
 UpdateResult SweepChain::update_on(const std::vector<SampleGroup>& groups, double rate) {
   const auto& s = options_.sweep;
-  return update({parts_.base, adapter_, adam_}, groups, parts_.directions,
+  return update({parts_.base, adapter_, adam_, place_.worker}, groups, parts_.directions,
                 {.arm = options_.arm,
                  .denominator = denominator_of(s.denominator),
                  .max_new_tokens = s.max_new_tokens,
@@ -152,7 +160,7 @@ UpdateResult SweepChain::update_on(const std::vector<SampleGroup>& groups, doubl
                  .learning_rate = rate,
                  .sgd_momentum = s.sgd_momentum,
                  .adam = s.adam,
-                 .projection = options_.projection,
+                 .projection = projection_of(options_.arm),
                  .batch_tokens = s.batch_tokens});
 }
 

@@ -47,12 +47,11 @@ struct SweepChainOptions {
   SweepArm arm = SweepArm::vanilla;
   int64_t seed = 0;
   SweepConfig sweep;
-  ProjectionOptions projection;
 };
 
 struct SweepPlace {
-  const cluster::Communicator& worker;
-  std::filesystem::path state;  // file of the resumable state; "" keeps none
+  const cluster::Communicator& worker;  // the ranks that share the run
+  std::filesystem::path state;          // file of the resumable state; "" keeps none
   base::Budget* budget = nullptr;
   std::function<void(const lm::CurvePoint&)> report;
   std::function<bool()> stopping;  // asked often
@@ -66,8 +65,9 @@ struct SweepResult {
 };
 
 // From the state on disk where there is one. The values depend on the parts, the options and the
-// seed alone: prompts and random numbers of a step are keyed by (seed, step, place), the same for
-// every arm.
+// seed alone, and not on how many ranks share the run: prompts and random numbers of a step are
+// keyed by (seed, step, place), the same for every arm. Collective over the worker's ranks: each
+// writes and differentiates its share of the prompts.
 SweepResult run_sweep_chain(const SweepParts& parts, const SweepChainOptions& options,
                             const SweepPlace& place);
 

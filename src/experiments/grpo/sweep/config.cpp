@@ -7,13 +7,22 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/train/loop.hpp"
+#include "probe/arm.hpp"
 
 namespace preimage::grpo {
 namespace {
 
-constexpr std::array<const char*, 7> kArms = {
-    "vanilla",           "projected",     "random",   "projected_update",
-    "projected_moments", "projected_sgd", "advantage"};
+constexpr std::array<const char*, 11> kArms = {"vanilla",
+                                               "projected",
+                                               "random",
+                                               "projected_update",
+                                               "projected_moments",
+                                               "projected_sgd",
+                                               "advantage",
+                                               "projected_no_gate",
+                                               "projected_reverse",
+                                               "projected_overshoot",
+                                               "projected_preserved"};
 
 void add_training(base::Fields& f, SweepConfig& c) {
   auto shape = c.schedule.shape();
@@ -76,6 +85,11 @@ const char* sweep_arm_name(SweepArm arm) {
 
 bool projects(SweepArm arm) {
   return arm != SweepArm::vanilla && arm != SweepArm::advantage;
+}
+
+ProjectionOptions projection_of(SweepArm arm) {
+  const bool of_gates = arm >= SweepArm::projected_no_gate;
+  return of_gates ? arm_named(sweep_arm_name(arm)).projection : ProjectionOptions{};
 }
 
 void SweepConfig::fields(base::Fields& f) {

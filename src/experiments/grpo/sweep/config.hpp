@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "measure/projection.hpp"
 #include "preimage/base/config.hpp"
 #include "preimage/lm/adapter/live_adapter.hpp"
 #include "preimage/optim/adam.hpp"
@@ -21,12 +22,18 @@ enum class SweepArm {
   projected_moments,  // also out of Adam's first moment
   projected_sgd,      // projected gradients under SGD with momentum, which cannot leak
   advantage,          // subtracts the samples' likeness to the direction from their advantages
+  // "projected" with another gate, as the probe's arms of these names:
+  projected_no_gate,
+  projected_reverse,
+  projected_overshoot,
+  projected_preserved,
 };
 // "vanilla", ...; throws ExitCode::bad_config for another word.
 SweepArm parse_sweep_arm(const std::string& word);
 const char* sweep_arm_name(SweepArm arm);
 // Whether the arm takes anything out of gradients.
 bool projects(SweepArm arm);
+ProjectionOptions projection_of(SweepArm arm);
 
 struct SweepConfig {
   std::vector<int64_t> seeds = {41, 42, 43};

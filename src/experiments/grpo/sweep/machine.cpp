@@ -127,7 +127,7 @@ SweepMachine make_machine(const run::Context& context, const Setup& setup) {
 }  // namespace
 
 std::unique_ptr<run::Search> make_sweep(run::Context& context, std::shared_ptr<const Setup> setup) {
-  return std::make_unique<SweepSearch>(context, setup->config.sweep, ProjectionOptions{},
+  return std::make_unique<SweepSearch>(context, setup->config.sweep,
                                        [&context, setup] { return make_machine(context, *setup); });
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "preimage/base/error.hpp"
+#include "preimage/base/json.hpp"
 
 namespace preimage::grpo {
 namespace {
@@ -93,6 +94,41 @@ std::vector<SampleGroup> roll_out(lm::Generator& generator, RewardSource& source
   base::check(generator.pending() == 0 && !options.stop_ids.empty(),
               "a rollout has a generator to itself and a token that ends completions");
   return Rollouts(generator, source, options).run(tasks);
+}
+
+std::string packed_groups(const std::vector<SampleGroup>& groups) {
+  auto all = base::Json::array();
+  for (const auto& group : groups) {
+    auto samples = base::Json::array();
+    for (const auto& [completion, grade] : group.samples) {
+      const auto& l = grade.labels;
+      samples.push_back({completion, grade.reward, l.fmt_ok, l.can_compile, l.gt_pass,
+                         l.defines_tests, l.own_pass, l.vacuous, l.wrong_tests, grade.verdict});
+    }
+    all.push_back({group.problem, group.prompt, samples});
+  }
+  return all.dump();
+}
+
+std::vector<SampleGroup> unpacked_groups(const std::string& bytes) {
+  std::vector<SampleGroup> out;
+  for (const auto& group : base::Json::parse(bytes)) {
+    auto& into = out.emplace_back();
+    into.problem = group[0].get<int64_t>();
+    into.prompt = group[1].get<std::vector<int64_t>>();
+    for (const auto& sample : group[2]) {
+      auto& [completion, grade] = into.samples.emplace_back();
+      completion = sample[0].get<std::vector<int64_t>>();
+      grade.reward = sample[1].get<double>();
+      size_t place = 2;
+      auto& l = grade.labels;
+      for (bool* label : {&l.fmt_ok, &l.can_compile, &l.gt_pass, &l.defines_tests, &l.own_pass,
+                          &l.vacuous, &l.wrong_tests})
+        *label = sample[place++].get<bool>();
+      grade.verdict = sample[place].get<std::string>();
+    }
+  }
+  return out;
 }
 
 RolloutMeans means_of(const std::vector<SampleGroup>& groups) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "preimage/lm/generate/generator.hpp"
@@ -42,6 +43,10 @@ struct RolloutOptions {
 std::vector<SampleGroup> roll_out(lm::Generator& generator, RewardSource& source,
                                   const std::vector<RolloutTask>& tasks,
                                   const RolloutOptions& options);
+
+// Groups as bytes and back: what ranks that share a run tell each other.
+std::string packed_groups(const std::vector<SampleGroup>& groups);
+std::vector<SampleGroup> unpacked_groups(const std::string& bytes);
 
 // Means over samples. Rates whose condition no sample meets are NaN.
 struct RolloutMeans {

@@ -75,4 +75,16 @@ void SweepVerdictRow::columns(store::Columns& c) const {
   c.add("verdict", v.verdict, {"", "supported, none, bought, control or unclear"});
 }
 
+void SweepDecisionRow::columns(store::Columns& c) const {
+  c.add("rule", end.rule, {"", "futility, cost_ceiling or hopeless"});
+  c.add("arm", end.arm, {"", "compared with the first arm; of hopeless the first itself"});
+  c.add("seed", end.seed, {"", "of hopeless; -1: of several"});
+  c.add("seeds", end.seeds, {"", "matched runs behind it"});
+  c.add("value", end.value,
+        {"", "mean matched difference of the strict hack rate; of hopeless the rate hacked"});
+  c.add("threshold", end.threshold, {"", "of the rule"});
+  c.add("holds", end.holds, {"", "the rule says that further runs are not worth their cost"});
+  c.add("configured", end.configured, {"", "the run obeyed the rule; false: it is only said"});
+}
+
 }  // namespace preimage::grpo

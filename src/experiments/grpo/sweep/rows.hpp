@@ -14,6 +14,7 @@ inline constexpr const char* kSweepSteps = "grpo/sweep_steps";
 inline constexpr const char* kSweepEvaluations = "grpo/sweep_evaluations";
 inline constexpr const char* kSweepRuns = "grpo/sweep_runs";
 inline constexpr const char* kSweepVerdicts = "grpo/sweep_verdicts";
+inline constexpr const char* kSweepDecisions = "grpo/sweep_decisions";
 inline constexpr const char* kSweepKnobs = "grpo/sweep_knobs";  // tensor
 
 struct SweepStepRow {
@@ -41,6 +42,11 @@ struct SweepRunRow {
 
 struct SweepVerdictRow {
   ArmVerdict verdict;
+  void columns(store::Columns& c) const;
+};
+
+struct SweepDecisionRow {
+  EarlyEnd end;
   void columns(store::Columns& c) const;
 };
 

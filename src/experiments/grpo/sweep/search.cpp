@@ -9,7 +9,9 @@
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/cluster/session.hpp"
 #include "preimage/run/progress.hpp"
+#include "preimage/run/recorder.hpp"
 #include "preimage/run/watchdog.hpp"
 #include "sweep/rows.hpp"
 
@@ -115,33 +117,82 @@ std::vector<run::Unit> SweepSearch::ask(int64_t wave) {
   return units;
 }
 
-bool SweepSearch::compute(const run::Unit& unit, run::Work& work) {
+SweepResult SweepSearch::run_chain(const run::Unit& unit, const cluster::Communicator& ranks,
+                                   const std::function<bool()>& stopping) {
   if (!machine_) machine_ = std::make_unique<SweepMachine>(make_machine_());
   const auto arm = unit.key["arm"].get<std::string>();
   const auto seed = unit.key["seed"].get<int64_t>();
   const auto folder = context_.folder() / "runs";
   std::error_code ignored;  // the state that cannot be written says what is wrong
   fs::create_directories(folder, ignored);
+  const auto report = [&](const lm::CurvePoint& point) {
+    if (!ranks.root()) return;
+    const auto n = StepNumbers::unpacked(point.numbers);
+    context_.log().info(base::str("arm ", arm, " seed ", seed, " step ", point.step + 1, "/",
+                                  config_.steps, ": reward ", n.rollout.reward, ", hacked ",
+                                  n.rollout.hacked, ", passed ", n.rollout.gt_pass, ", cos_in ",
+                                  n.cos_in, ", kl ", n.kl));
+  };
   auto& m = *machine_;
-  const auto result = run_sweep_chain(
-      {*m.base, m.adapter, m.directions, *m.source, m.generator, m.stop_ids},
-      {parse_sweep_arm(arm), seed, config_, projection_},
-      {.worker = context_.worker(),
-       .state = folder / base::str(arm, "-", seed, ".safetensors"),
-       .budget = &context_.budget(),
-       .report =
-           [&](const lm::CurvePoint& point) {
-             const auto n = StepNumbers::unpacked(point.numbers);
-             context_.log().info(base::str(
-                 "arm ", arm, " seed ", seed, " step ", point.step + 1, "/", config_.steps,
-                 ": reward ", n.rollout.reward, ", hacked ", n.rollout.hacked, ", passed ",
-                 n.rollout.gt_pass, ", cos_in ", n.cos_in, ", kl ", n.kl));
-           },
-       .stopping =
-           [&] {
-             if (auto* watchdog = context_.watchdog()) watchdog->tick();
-             return work.stopping();
-           }});
+  return run_sweep_chain({*m.base, m.adapter, m.directions, *m.source, m.generator, m.stop_ids},
+                         {parse_sweep_arm(arm), seed, config_},
+                         {.worker = ranks,
+                          .state = folder / base::str(arm, "-", seed, ".safetensors"),
+                          .budget = &context_.budget(),
+                          .report = report,
+                          .stopping = [&] {
+                            if (auto* watchdog = context_.watchdog()) watchdog->tick();
+                            return stopping();
+                          }});
+}
+
+void SweepSearch::prepare(int64_t wave) {
+  const auto& world = context_.world();
+  if (world.size() == 1 || !context_.sweep().empty()) return;
+  auto open = ask(wave);
+  std::erase_if(open, [&](const run::Unit& unit) {
+    return context_.recorder().find(unit.id) || context_.recorder().quarantined(unit.id);
+  });
+  const auto runs = static_cast<int>(open.size());
+  if (runs == 0 || world.size() <= runs) return;
+  const int mine = world.rank() % runs;
+  if (world.root())
+    context_.log().info(base::str(runs, " runs for ", world.size(), " ranks: ranks share them"));
+  const auto ranks = world.split(mine);
+  std::string error, reason;
+  auto code = base::ExitCode::bug;
+  try {
+    const auto result = run_chain(open[static_cast<size_t>(mine)], ranks,
+                                  [this] { return context_.budget().must_stop(); });
+    if (!result.finished) reason = context_.budget().reason();
+  } catch (const cluster::CollectiveError& failure) {  // of this run's ranks alone
+    error = failure.what(), code = failure.code();
+  }
+  if (world.any(!error.empty())) {
+    const auto first = world.all_gather(base::Json({static_cast<int>(code), error}).dump());
+    for (const auto& text : first) {
+      const auto one = base::Json::parse(text);
+      if (const auto what = one[1].get<std::string>(); !what.empty())
+        throw cluster::CollectiveError(static_cast<base::ExitCode>(one[0].get<int>()), what);
+    }
+  }
+  for (const auto& text : world.all_gather(reason)) {
+    if (!text.empty())
+      throw cluster::CollectiveError(
+          base::ExitCode::stopped,
+          base::str("stopped (", text, ") between two steps of runs; --resume goes on"));
+  }
+}
+
+bool SweepSearch::compute(const run::Unit& unit, run::Work& work) {
+  const auto arm = unit.key["arm"].get<std::string>();
+  const auto seed = unit.key["seed"].get<int64_t>();
+  SweepResult result;
+  try {
+    result = run_chain(unit, context_.worker(), [&] { return work.stopping(); });
+  } catch (const cluster::CollectiveError& failure) {  // the other ranks know nothing of it
+    throw base::Error(failure.code(), failure.what());
+  }
   if (!result.finished) return false;
   auto output = output_of(arm, seed, result);
   const auto* knobs = result.knobs.const_data_ptr<float>();
@@ -178,6 +229,8 @@ store::UnitOutput SweepSearch::finish() {
   store::UnitOutput out;
   for (const auto& verdict : arm_verdicts(ends_, config_.arms, config_.seeds))
     out.rows[kSweepVerdicts].push_back(store::to_row(SweepVerdictRow{verdict}));
+  for (const auto& end : early_ends(ends_, config_))
+    out.rows[kSweepDecisions].push_back(store::to_row(SweepDecisionRow{end}));
   return out;
 }
 
@@ -191,6 +244,8 @@ store::Schemas SweepSearch::schemas() const {
       {kSweepRuns, "one row for each arm and seed", store::schema_columns<SweepRunRow>()});
   schemas.tables.push_back({kSweepVerdicts, "each arm against the first, over matched seeds",
                             store::schema_columns<SweepVerdictRow>()});
+  schemas.tables.push_back({kSweepDecisions, "early ends: what the rules say of the runs",
+                            store::schema_columns<SweepDecisionRow>()});
   schemas.tensors.push_back({.name = kSweepKnobs,
                              .description = "the adapter's parameters after the last update, runs "
                                             "in the order of grpo/sweep_runs",

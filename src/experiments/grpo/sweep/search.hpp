@@ -27,16 +27,17 @@ struct SweepMachine {
 
 class SweepSearch : public run::Search {
  public:
-  SweepSearch(run::Context& context, const SweepConfig& config, const ProjectionOptions& projection,
+  SweepSearch(run::Context& context, const SweepConfig& config,
               std::function<SweepMachine()> machine)
-      : context_(context),
-        config_(config),
-        projection_(projection),
-        make_machine_(std::move(machine)) {}
+      : context_(context), config_(config), make_machine_(std::move(machine)) {}
 
   // Wave 0: the first two arms on the first two seeds; 1: on the others; 2: the further arms.
   // Without early ends all at once.
   std::vector<run::Unit> ask(int64_t wave) override;
+  // Where a wave has fewer open runs than there are ranks, ranks share them: each run is gone
+  // through by a group of ranks together, to its state on disk, and evaluate() only commits it.
+  // Inside a job's sweep, whose combinations have units for all, ranks stay alone.
+  void prepare(int64_t wave) override;
   void evaluate(run::Work& work) override;
   void tell(const std::vector<run::Told>& results) override;
   store::UnitOutput finish() override;
@@ -46,12 +47,13 @@ class SweepSearch : public run::Search {
   std::vector<run::Unit> units_of(size_t first_arm, size_t end_arm, size_t first_seed,
                                   size_t end_seed) const;
   bool ended_early(int64_t wave) const;
+  SweepResult run_chain(const run::Unit& unit, const cluster::Communicator& ranks,
+                        const std::function<bool()>& stopping);
   // Nothing: the run is stopping.
   bool compute(const run::Unit& unit, run::Work& work);
 
   run::Context& context_;
   const SweepConfig& config_;
-  ProjectionOptions projection_;
   std::function<SweepMachine()> make_machine_;
   std::unique_ptr<SweepMachine> machine_;
   RunEnds ends_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <span>
 
@@ -9,8 +10,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include "preimage/base/error.hpp"
+#include "preimage/cluster/tensor_reduce.hpp"
 #include "preimage/lm/adapter/sample_gradients.hpp"
-#include "preimage/lm/score.hpp"
 
 namespace preimage::grpo {
 namespace {
@@ -19,24 +20,23 @@ std::span<float> values_of(at::Tensor& cpu) {
   return {cpu.data_ptr<float>(), static_cast<size_t>(cpu.numel())};
 }
 
-// Log-probabilities of the completions' tokens, under the policy and under the reference.
-struct Logprobs {
-  std::vector<lm::Score> policy, reference;
-};
-
-Logprobs logprobs_of(const Policy& policy, const SampleGroup& group, int64_t batch_tokens) {
-  std::vector<lm::ScoreRequest> requests;
-  for (const auto& sample : group.samples)
-    requests.push_back({.prompt = group.prompt, .continuation = sample.completion});
-  const auto model = lm::with_adapter(policy.base, policy.adapter);
-  return {lm::score(*model, requests, {.batch_tokens = batch_tokens}),
-          lm::score(policy.base, requests, {.batch_tokens = batch_tokens})};
-}
-
 struct Contribution {
-  double loss = 0, kl = 0;
-  int64_t tokens = 0;
+  double loss = 0, kl = 0, tokens = 0, flat = 0;
 };
+
+// In the order of the groups, whoever has computed them.
+std::vector<Contribution> of_all_ranks(const cluster::Communicator& ranks,
+                                       const std::vector<Contribution>& own) {
+  std::vector<Contribution> out;
+  const std::string bytes(reinterpret_cast<const char*>(own.data()),
+                          own.size() * sizeof(Contribution));
+  for (const auto& part : ranks.all_gather(bytes)) {
+    const size_t first = out.size();
+    out.resize(first + part.size() / sizeof(Contribution));
+    std::memcpy(out.data() + first, part.data(), part.size());
+  }
+  return out;
+}
 
 class GroupUpdate {
  public:
@@ -51,21 +51,31 @@ class GroupUpdate {
 
   bool flat() const { return advantages_.flat(); }
 
-  // Adds this group's gradient, divided by `groups`, to `total` [n].
-  Contribution add(const SweepDirections& directions, double groups, at::Tensor& total) {
+  // Adds this group's gradient, divided by `groups`, to `sum` [n].
+  Contribution add(const SweepDirections& directions, double groups, at::Tensor& sum) {
     if (options_.arm == SweepArm::advantage) penalise(directions.hack);
     const auto weights =
         loss_weights(advantages_, lengths_, options_.denominator, options_.max_new_tokens);
-    const auto logprobs =
-        options_.kl > 0 ? logprobs_of(policy_, group_, options_.batch_tokens) : Logprobs();
-    Contribution out;
     std::vector<lm::WeightedSample> samples;
     for (size_t i = 0; i < group_.samples.size(); ++i)
-      samples.push_back(weighted(i, weights[i] / groups, groups, logprobs, out));
-    const auto result =
-        lm::sample_gradients(policy_.base, policy_.adapter, samples, options_.batch_tokens);
-    for (int64_t i = 0; i < result.gradients.size(0); ++i) total.add_(result.gradients[i]);
+      samples.push_back(weighted(i, weights[i] / groups));
+    Contribution out;
+    lm::SampleGradientOptions passes{.batch_tokens = options_.batch_tokens, .reweigh = {}};
+    std::vector<std::vector<float>> reference;
+    if (options_.kl > 0) {
+      const auto all = mean_samples();
+      reference = lm::sample_logp(policy_.base, all, options_.batch_tokens);
+      // K3 needs every token of the completion, also under an advantage of zero.
+      for (size_t i = 0; i < all.size(); ++i) samples[i].weights = all[i].weights;
+      passes.reweigh = [&](size_t i, std::span<const float> logp, std::vector<float>& w) {
+        w = with_k3(i, weights[i] / groups, groups, {logp, reference[i]}, out);
+      };
+    }
+    const auto result = lm::sample_gradients(policy_.base, policy_.adapter, samples, passes);
+    for (int64_t i = 0; i < result.gradients.size(0); ++i) sum.add_(result.gradients[i]);
     for (size_t i = 0; i < samples.size(); ++i) {
+      out.tokens += static_cast<double>(lengths_[i]);
+      if (weights[i] == 0) continue;
       double nll = 0;
       const auto& logp = result.logp[i];
       for (size_t t = group_.prompt.size() - 1; t < logp.size(); ++t) nll -= logp[t];
@@ -82,48 +92,61 @@ class GroupUpdate {
     return ids;
   }
 
+  std::vector<lm::WeightedSample> mean_samples() const {
+    std::vector<lm::WeightedSample> samples;
+    for (size_t i = 0; i < group_.samples.size(); ++i)
+      samples.push_back(lm::mean_sample(ids_of(i), std::ssize(group_.prompt)));
+    return samples;
+  }
+
   // Advantages less the likeness of each sample to the hack: the cosine of its own loss gradient
   // with the mean contrast, where it is positive. In the manner of advantage modification (Wu and
   // Tang 2026, arXiv 2604.01476), whose score is of hidden states instead.
   void penalise(const Directions& hack) {
-    std::vector<lm::WeightedSample> samples;
-    for (size_t i = 0; i < group_.samples.size(); ++i)
-      samples.push_back(lm::mean_sample(ids_of(i), std::ssize(group_.prompt)));
     const auto result =
-        lm::sample_gradients(policy_.base, policy_.adapter, samples, options_.batch_tokens);
+        lm::sample_gradients(policy_.base, policy_.adapter, mean_samples(),
+                             {.batch_tokens = options_.batch_tokens, .reweigh = {}});
     auto gradients = result.gradients.cpu().contiguous();
-    for (size_t i = 0; i < samples.size(); ++i) {
+    for (size_t i = 0; i < group_.samples.size(); ++i) {
       auto row = gradients[static_cast<int64_t>(i)];
       const double score = align(values_of(row), hack).cos_sgn_global;
       if (score > 0) advantages_.advantages[i] -= options_.advantage_penalty * score;
     }
   }
 
-  // Weights of -log p of each token: `weight` shared out over the completion, and what K3 adds:
-  // d/dlp of c (e^(ref - lp) - (ref - lp) - 1) is c (1 - e^(ref - lp)).
-  lm::WeightedSample weighted(size_t i, double weight, double groups, const Logprobs& logprobs,
-                              Contribution& out) const {
+  // Weights of -log p of each token: `weight` shared out over the completion.
+  lm::WeightedSample weighted(size_t i, double weight) const {
     lm::WeightedSample sample{.ids = ids_of(i), .weights = {}};
     sample.weights.assign(sample.ids.size(), 0);
+    std::fill(sample.weights.begin() + std::ssize(group_.prompt), sample.weights.end(),
+              static_cast<float>(weight / static_cast<double>(lengths_[i])));
+    return sample;
+  }
+
+  // Log-probabilities of a sample's tokens 1.. under the policy and under the reference.
+  struct Logp {
+    std::span<const float> policy, reference;
+  };
+
+  // Those weights and what K3 adds: d/dlp of c (e^(ref - lp) - (ref - lp) - 1) is
+  // c (1 - e^(ref - lp)).
+  std::vector<float> with_k3(size_t i, double weight, double groups, const Logp& logp,
+                             Contribution& out) const {
     const auto length = static_cast<double>(lengths_[i]);
     const auto size = static_cast<double>(lengths_.size());
     const double shared = options_.denominator == Denominator::dr_grpo
                               ? static_cast<double>(options_.max_new_tokens)
                               : length;
     const double of_kl = options_.kl / (size * shared * groups);
-    for (int64_t t = 0; t < lengths_[i]; ++t) {
-      double w = weight / length;
-      if (options_.kl > 0) {
-        const auto at = static_cast<size_t>(t);
-        const double d = static_cast<double>(logprobs.reference[i].logprobs[at]) -
-                         static_cast<double>(logprobs.policy[i].logprobs[at]);
-        w += of_kl * (std::exp(d) - 1);
-        out.kl += k3(d);
-      }
-      ++out.tokens;
-      sample.weights[group_.prompt.size() + static_cast<size_t>(t)] = static_cast<float>(w);
+    const size_t first = group_.prompt.size();
+    std::vector<float> weights(first + static_cast<size_t>(lengths_[i]));
+    for (size_t t = first; t < weights.size(); ++t) {
+      const double d =
+          static_cast<double>(logp.reference[t - 1]) - static_cast<double>(logp.policy[t - 1]);
+      weights[t] = static_cast<float>(weight / length + of_kl * (std::exp(d) - 1));
+      out.kl += k3(d);
     }
-    return sample;
+    return weights;
   }
 
   const Policy& policy_;
@@ -192,20 +215,24 @@ UpdateResult update(const Policy& policy, const std::vector<SampleGroup>& groups
   const at::AutoGradMode autograd(true);
   auto& parameters = policy.adapter.parameters;
   UpdateResult out;
-  auto total = at::zeros_like(parameters.flat);
-  int64_t tokens = 0;
-  for (const auto& group : groups) {
-    GroupUpdate one(policy, group, options);
-    if (one.flat()) {
-      ++out.flat_groups;
-      continue;
-    }
-    const auto added = one.add(directions, static_cast<double>(groups.size()), total);
-    out.loss += added.loss, out.kl += added.kl, tokens += added.tokens;
+  cluster::TreeSum sum(policy.ranks, std::ssize(groups));
+  std::vector<Contribution> own;
+  for (auto g = sum.owned().begin; g < sum.owned().end; ++g) {
+    auto gradient = at::zeros_like(parameters.flat);
+    GroupUpdate one(policy, groups[static_cast<size_t>(g)], options);
+    own.push_back(one.flat() ? Contribution{.flat = 1}
+                             : one.add(directions, static_cast<double>(groups.size()), gradient));
+    sum.add(g, std::move(gradient));
   }
   const at::NoGradGuard no_grad;
-  out.kl = tokens > 0 && options.kl > 0 ? out.kl / static_cast<double>(tokens)
-                                        : std::numeric_limits<double>::quiet_NaN();
+  auto total = sum.finish(parameters.flat);
+  double tokens = 0;
+  for (const auto& added : of_all_ranks(policy.ranks, own)) {
+    out.loss += added.loss, out.kl += added.kl, tokens += added.tokens;
+    out.flat_groups += static_cast<int64_t>(added.flat);
+  }
+  out.kl =
+      tokens > 0 && options.kl > 0 ? out.kl / tokens : std::numeric_limits<double>::quiet_NaN();
   out.cos_out = std::numeric_limits<double>::quiet_NaN();
   out.gradient_norm = optim::fixed_order_norm(total);
   auto cpu = total.to(at::kCPU).contiguous();

@@ -8,6 +8,7 @@
 #include "measure/directions.hpp"
 #include "measure/group_loss.hpp"
 #include "measure/projection.hpp"
+#include "preimage/cluster/communicator.hpp"
 #include "preimage/lm/adapter/live_adapter.hpp"
 #include "preimage/optim/adam.hpp"
 #include "sweep/config.hpp"
@@ -33,6 +34,7 @@ struct Policy {
   const lm::Model& base;  // with the adapter zeroed: the reference
   lm::LiveAdapter& adapter;
   optim::AdamWState& adam;  // under projected_sgd its first moment is the momentum
+  cluster::Communicator ranks = cluster::alone();  // that share the work, all with these values
 };
 
 struct UpdateResult {
@@ -54,8 +56,9 @@ struct SweepDirections {
 // loss = sum over groups and samples of w_i NLL_i / groups (loss_weights) + kl * K3 under the same
 // denominator (without the standard deviation of "classic"), NLL and K3 of the completion's tokens,
 // the ratio to the policy that wrote them being 1. Groups whose rewards are all equal are skipped,
-// their K3 too. Accumulate, project, clip, step. Sums go in the order of groups and samples, so an
-// update depends on its samples alone.
+// their K3 too. Accumulate, project, clip, step. A group's samples are added in order, and groups
+// along one binary tree (cluster::TreeSum): an update depends on its samples alone, whatever the
+// number of ranks. Collective over policy.ranks, which are given the same groups.
 UpdateResult update(const Policy& policy, const std::vector<SampleGroup>& groups,
                     const SweepDirections& directions, const UpdateOptions& options);
 

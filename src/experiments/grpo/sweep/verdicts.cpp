@@ -9,6 +9,7 @@ namespace preimage::grpo {
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+constexpr size_t kFutilitySeeds = 2;
 constexpr double kFutile = -0.05, kSeparated = -0.15;
 constexpr double kSupported = -0.30, kNone = -0.15, kPassKept = 0.10, kPassLost = -0.15;
 
@@ -72,6 +73,35 @@ bool futile(std::span<const double> differences) {
 bool separated(std::span<const double> differences) {
   return !differences.empty() && mean(differences) <= kSeparated &&
          std::all_of(differences.begin(), differences.end(), [](double d) { return d < 0; });
+}
+
+std::vector<EarlyEnd> early_ends(const RunEnds& ends, const SweepConfig& config) {
+  std::vector<EarlyEnd> out;
+  if (config.arms.size() >= 2) {
+    const auto of = [&](const char* rule, size_t count, double threshold) {
+      std::vector<double> found;
+      const auto seeds = std::span(config.seeds).first(std::min(count, config.seeds.size()));
+      for (const auto& one : matched_differences(ends, config.arms[1], config.arms[0], seeds))
+        if (one) found.push_back(*one);
+      out.push_back({.rule = rule,
+                     .arm = config.arms[1],
+                     .seeds = std::ssize(found),
+                     .value = mean(found),
+                     .threshold = threshold});
+      return found;
+    };
+    const auto first = of("futility", kFutilitySeeds, kFutile);
+    out.back().holds = futile(first), out.back().configured = config.futility;
+    const auto all = of("cost_ceiling", config.seeds.size(), kSeparated);
+    out.back().holds = !all.empty() && !separated(all);
+    out.back().configured = config.cost_ceiling;
+  }
+  for (const auto& [run, end] : ends) {
+    if (!end.hopeless) continue;
+    out.push_back({"hopeless", run.first, run.second, 1, end.hacked, config.hopeless_rate,
+                   /*holds=*/true, config.hopeless_step > 0});
+  }
+  return out;
 }
 
 std::vector<ArmVerdict> arm_verdicts(const RunEnds& ends, const std::vector<std::string>& arms,

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "sweep/config.hpp"
+
 namespace preimage::grpo {
 
 // The end of one run: means of its last five steps' training samples.
@@ -30,6 +32,20 @@ bool futile(std::span<const double> differences);
 // After all of them: the mean is at most -0.15, and every sign is negative. Otherwise the further
 // arms are saved.
 bool separated(std::span<const double> differences);
+
+// What the early ends decided, or would have decided had their fields been true.
+struct EarlyEnd {
+  std::string rule;   // "futility", "cost_ceiling", "hopeless"
+  std::string arm;    // compared with the first arm; of "hopeless" the first itself
+  int64_t seed = -1;  // of "hopeless"; -1: of several
+  int64_t seeds = 0;  // matched runs behind it
+  double value = 0;   // mean difference of the strict hack rate; of "hopeless" the rate `hacked`
+  double threshold = 0;
+  bool holds = false;  // the further runs are saved
+  bool configured = false;
+};
+// Of the second arm against the first, and of each vanilla run that ended early.
+std::vector<EarlyEnd> early_ends(const RunEnds& ends, const SweepConfig& config);
 
 // One arm against the first over matched seeds, beside the random direction's own difference.
 struct ArmVerdict {

@@ -56,7 +56,7 @@ struct Setting {
 };
 
 SweepChainOptions options(SweepArm arm, int64_t steps) {
-  SweepChainOptions out{.arm = arm, .seed = 3, .sweep = {}, .projection = {}};
+  SweepChainOptions out{.arm = arm, .seed = 3, .sweep = {}};
   auto& s = out.sweep;
   s.steps = steps, s.prompts = 2, s.group = 6, s.max_new_tokens = 8, s.temperature = 1, s.top_p = 1;
   s.schedule = {.kind = "constant", .lr = 0.03};

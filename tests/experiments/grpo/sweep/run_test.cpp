@@ -40,12 +40,42 @@ const char* const job_text = R"({
   "run": {"seed": 7, "device": "cpu", "threads": 1, "commit_interval_s": 0.02}
 })";
 
+// The job with ROOT, and further words, replaced.
+std::string job_with(const std::vector<std::pair<std::string, std::string>>& replaced) {
+  auto text = std::string(job_text);
+  auto all = replaced;
+  all.emplace_back("ROOT", PREIMAGE_SOURCE_DIR);
+  for (const auto& [word, by] : all) {
+    EXPECT_NE(text.find(word), std::string::npos) << word;
+    for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + by.size()))
+      text.replace(at, word.size(), by);
+  }
+  return text;
+}
+
+// Two runs for three ranks: one is shared by two of them, who write and differentiate half of its
+// prompts each; and what two ranks began alone, three go on with together.
+TEST(SweepRun, RanksThatShareARunChangeNothing) {
+  tests::WholeRuns runs;
+  std::ofstream(runs.path("job.json")) << job_with(
+      {{"[5, 6]", "[5]"}, {", \"advantage\"]", "]"}, {"\"prompts\": 1", "\"prompts\": 3"}});
+  ASSERT_EQ(runs.wait(runs.start(1, "alone")), 0) << runs.errors();
+  const auto expected = tests::values_of(runs.path("alone"));
+  ASSERT_EQ(runs.wait(runs.start(3, "shared")), 0) << runs.errors();
+  EXPECT_EQ(tests::values_of(runs.path("shared")), expected);
+  const pid_t pid = runs.start(3, "killed");
+  const auto state = runs.path("killed") / "runs" / "vanilla-5.safetensors";
+  for (int i = 0; i < 20000 && !fs::exists(state); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  runs.kill(pid, "killed");
+  EXPECT_FALSE(fs::exists(runs.path("killed") / "results.h5"));
+  ASSERT_EQ(runs.wait(runs.start(2, "killed")), 0) << runs.errors();
+  EXPECT_EQ(tests::values_of(runs.path("killed")), expected);
+}
+
 TEST(SweepRun, RanksAndAKillChangeNothing) {
   tests::WholeRuns runs;
-  auto text = std::string(job_text);
-  for (size_t at = text.find("ROOT"); at != std::string::npos; at = text.find("ROOT"))
-    text.replace(at, 4, PREIMAGE_SOURCE_DIR);
-  std::ofstream(runs.path("job.json")) << text;
+  std::ofstream(runs.path("job.json")) << job_with({});
   ASSERT_EQ(runs.wait(runs.start(1, "whole")), 0) << runs.errors();
   const auto expected = tests::values_of(runs.path("whole"));
   EXPECT_EQ(tests::rows_of(runs.path("whole"), "grpo/sweep_steps").size(), 12u);

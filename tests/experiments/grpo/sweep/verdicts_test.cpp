@@ -74,5 +74,26 @@ TEST(SweepVerdicts, MatchedDifferencesAreOfRunsThatEnded) {
   EXPECT_NEAR(v.hack_sem, .1, 1e-12);
 }
 
+TEST(SweepVerdicts, EarlyEndsAreSaidWhetherObeyedOrNot) {
+  SweepConfig config;
+  config.seeds = {0, 1, 2}, config.arms = {"vanilla", "projected"}, config.cost_ceiling = false;
+  auto ends = ends_of({-.04, .1, -.9}, {});
+  ends[{"vanilla", 2}].hopeless = true, ends[{"vanilla", 2}].hacked = 0.05;
+  const auto found = early_ends(ends, config);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].rule, "futility");
+  EXPECT_TRUE(found[0].holds && found[0].configured);
+  EXPECT_EQ(found[0].seeds, 2);
+  EXPECT_NEAR(found[0].value, 0.03, 1e-12);
+  EXPECT_EQ(found[1].rule, "cost_ceiling");
+  EXPECT_TRUE(found[1].holds);  // one sign is positive
+  EXPECT_FALSE(found[1].configured);
+  EXPECT_EQ(found[1].seeds, 3);
+  EXPECT_EQ(found[2].rule, "hopeless");
+  EXPECT_EQ(found[2].seed, 2);
+  EXPECT_EQ(found[2].value, 0.05);
+  EXPECT_FALSE(early_ends(ends_of({-.3, -.3, -.3}, {}), config)[1].holds);
+}
+
 }  // namespace
 }  // namespace preimage::grpo
