@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 ARM_COLOURS = {"vanilla": BLACK, "projected": BLUE, "projected_lora": VERMILION, "vanilla_lora": ORANGE,
-               "projected_update": GREEN, "projected_moments": PURPLE, "projected_sgd": SKY}
+               "projected_update": GREEN, "projected_moments": PURPLE, "projected_sgd": SKY, "random": ORANGE,
+               "advantage": GREEN, "projected_reverse": VERMILION}
 POOLS = ("teacher_pool", "base_pool")
 
 
@@ -116,3 +117,49 @@ def leak(steps: pd.DataFrame, nulls: pd.DataFrame, note: str) -> Figure | None:
     axes[0].set_ylabel("|relu(V(-D))| / |D|")
     axes[0].legend(fontsize=8)
     return _finish(figure, "Leak of the update D along the hack directions", note)
+
+
+def sweep_curves(steps: pd.DataFrame, measures: tuple[str, ...], note: str, nulls: tuple[str, ...] = ()) -> Figure | None:
+    """Each measure by step: a thin line for each seed, the arm's mean over seeds thick; `nulls`: columns drawn dotted beside."""
+    if steps[list(measures)].isna().all().all():
+        return None
+    figure, axes = _panels(len(measures))
+    for place, (axis, measure) in enumerate(zip(axes, measures)):
+        for arm, rows in steps.groupby("arm", sort=False):
+            by_seed = rows.pivot(index="step", columns="seed", values=measure)
+            axis.plot(by_seed.index, by_seed, color=_colour(arm), alpha=0.35, linewidth=0.9)
+            axis.plot(by_seed.index, by_seed.mean(axis=1), color=_colour(arm), linewidth=2.2, label=arm)
+            if nulls:
+                random = rows.groupby("step")[nulls[place]].mean()
+                axis.plot(random.index, random, color=_colour(arm), linewidth=1.2, linestyle=":")
+        if steps[measure].min() < 0:
+            axis.axhline(0, color=GREY, linewidth=0.8)
+        else:
+            axis.set_ylim(bottom=0)
+        axis.set_xlabel("update")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_ylabel({"hack_of_attempts": "P(strict hack | attempt)", "tokens": "tokens of a completion",
+                         "kl": "K3, nats a token"}.get(measure, measure))
+        axis.legend(fontsize=8)
+    return _finish(figure, f"{' and '.join(measures)} by update; thin: seeds, thick: mean" + ("; dotted: random" if nulls else ""), note)
+
+
+def sweep_differences(runs: pd.DataFrame, note: str) -> Figure | None:
+    """Matched differences from the first arm, one dot for each seed, bars at the mean."""
+    first = runs["arm"].iloc[0]
+    arms = [arm for arm in dict.fromkeys(runs["arm"]) if arm != first]
+    if not arms:
+        return None
+    figure, axes = _panels(2)
+    for axis, measure in zip(axes, ("strict_hack", "gt_pass")):
+        rates = runs.pivot(index="seed", columns="arm", values=measure)
+        for place, arm in enumerate(arms):
+            values = (rates[arm] - rates[first]).dropna()
+            axis.plot([place] * len(values), values, "o", color=_colour(arm), markersize=6, alpha=0.7)
+            if len(values):
+                axis.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color=BLACK, linewidth=2)
+        axis.axhline(0, color=GREY, linewidth=0.8)
+        axis.set_xlim(-0.6, len(arms) - 0.4)
+        axis.set_xticks(range(len(arms)), arms, fontsize=8)
+        axis.set_ylabel(f"{measure} less {first}'s")
+    return _finish(figure, f"Last five steps against {first}, seed by seed; bars: means", note)

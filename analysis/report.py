@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import tables
 import grpo_report
+import grpo_sweep_report
 import verifier_report
 from page import (Mark, Number, Text, Weak, figures_html, find_key, hosts, html_table, identity_of, note_html, number, percent,
                   quarantine_section, section, write_page)
@@ -307,6 +308,9 @@ def main(arguments: list[str] | None = None) -> int:
             elif "grpo/steps" in results:
                 report = grpo_report.write_report(results, folder)
                 grpo_report.print_results(results)
+            elif "grpo/sweep_steps" in results:
+                report = grpo_sweep_report.write_report(results, folder)
+                grpo_sweep_report.print_results(results)
             elif "lipo/arms" in results:
                 report = lipo_report.write_report(results, folder)
                 lipo_report.print_results(results)

@@ -4,8 +4,8 @@
     .venv-reference/bin/python scripts/check_grpo.py DIR [--steps 0,9,19] [--tolerance 1e-4]
 
 From what the run left (pools, knobs, directions, LoRA's A, singular-value factors) the gradient of each sample's NLL is
-computed anew, one sample at a time, in float32; and from it the cosines of grpo/samples and the loss of grpo/steps. The
-rules that need nothing but steps and random nulls (P1, P2a, P2b, P2c, P3, P4, VAR1) are decided anew.
+computed anew, one sample at a time, in float32; and from it the cosines of grpo/samples and the loss of grpo/steps. The rules
+are decided anew as in check_grpo_verdicts.py.
 The frozen pass needs nothing else; the trained one needs probe.keep_adapters. Exit code 0 where everything agrees.
 """
 import argparse
@@ -18,21 +18,9 @@ import sys
 import h5py
 import numpy as np
 import torch
+from check_grpo_verdicts import check_decisions, rows, text
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
-
-
-def text(value):
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def value_of(cell):
-    return text(cell) if isinstance(cell, (bytes, str)) else cell.item()
-
-
-def rows(results, name):
-    data = results[name][:]
-    return [{key: value_of(row[key]) for key in data.dtype.names} for row in data]
 
 
 class Basis:
@@ -127,42 +115,6 @@ def stored_pools(folder, config):
                 record = json.loads(line)
                 out[(record["src_pool"], record["step"], record["sample_id"])] = record
     return out
-
-
-def decided_anew(steps, nulls, arm, name):
-    """{rule: holds} of one projected arm in one pass, from grpo/steps and grpo/nulls."""
-    mine = [row for row in steps if row["arm"] == arm and row["pass"] == name]
-    beside = "vanilla_lora" if arm.endswith("_lora") else "vanilla"
-    vanilla = [row for row in steps if row["arm"] == beside and row["pass"] == name] or mine
-    used, projected = [r for r in vanilla if not r["skipped"]], [r for r in mine if not r["skipped"]]
-    draws = {}
-    for row in nulls:
-        if (row["arm"], row["pass"], row["kind"]) == (vanilla[0]["arm"], name, "random") and not np.isnan(row["cos_in"]):
-            draws.setdefault(row["draw"], []).append(row["cos_in"])
-    means = [np.mean(values) for values in draws.values()]
-    null, deviation = np.mean(means), np.std(means, ddof=1)
-    need, most = int(np.ceil(0.8 * len(used))), int(np.ceil(0.8 * len(projected)))
-    leaks = [r["leak"] for r in projected if not np.isnan(r["leak"])]
-    return {"P1": min(r["reward_range"] for r in vanilla) > 1,
-            "P2a": sum(r["cos_sgn"] > 0 for r in used) >= need,
-            "P2b": abs(np.mean([r["cos_in"] for r in used]) - null) <= 2 * deviation,
-            "P2c": sum(r["cos_in"] > 0.2 for r in used) >= need,
-            "P3": sum(r["cos_out"] < r["cos_in"] - 1e-6 for r in projected) >= most
-                  and np.mean([r["frac_fired"] for r in projected]) >= 0.5,
-            "P4": np.mean([r["cos_out"] for r in projected]) < 0.05 and (not leaks or np.mean(leaks) < null + 2 * deviation),
-            "VAR1": max(r["base_reward_max"] for r in vanilla) <= 0.5}
-
-
-def check_decisions(results):
-    steps, nulls = rows(results, "grpo/steps"), rows(results, "grpo/nulls")
-    decisions, wrong = rows(results, "grpo/decisions"), 0
-    for arm, name in dict.fromkeys((row["arm"], row["pass"]) for row in decisions):
-        anew = decided_anew(steps, nulls, arm, name)
-        stored = {row["id"]: row["holds"] for row in decisions if (row["arm"], row["pass"]) == (arm, name)}
-        differ = [rule for rule, holds in anew.items() if bool(holds) != bool(stored[rule])]
-        wrong += len(differ)
-        print(f"{'FAIL' if differ else 'ok  '} {arm:18s} {name:8s} decisions {', '.join(differ) or ', '.join(anew)}")
-    return wrong
 
 
 def main():

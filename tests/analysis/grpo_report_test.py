@@ -123,5 +123,52 @@ class GrpoReport(unittest.TestCase):
         self.assertIn("rewards [0.5]", self.page)
 
 
+
+SWEEP_ARMS, SWEEP_SEEDS = ("vanilla", "projected", "random"), (41, 42)
+
+
+def write_sweep(path):
+    rng = np.random.default_rng(2)
+    rates = lambda hack: {"reward": 1.0, "strict_hack": hack, "hacked": hack + 0.05, "gt_pass": 0.3, "defines_tests": 0.5,
+                          "hack_of_attempts": NAN if hack == 0 else 2 * hack, "tokens": 80.0}
+    runs = [(arm, seed) for seed in SWEEP_SEEDS for arm in SWEEP_ARMS]
+    steps = [{"arm": arm, "seed": seed, "step": step, **rates(0.0 if step == 0 else float(rng.uniform(0.1, 0.4))), "kl": 0.01 * step,
+              "cos_in": 0.2, "cos_sgn": -0.1, "cos_in_random": 0.05, "cos_sgn_random": 0.0, "leak": 0.1, "frac_fired": 0.9}
+             for arm, seed in runs for step in range(6)]
+    tables = {"steps": steps,
+              "evaluations": [{"arm": arm, "seed": seed, "step": 0, "hint": True, **rates(0.2)} for arm, seed in runs],
+              "runs": [{"arm": arm, "seed": seed, "steps": 6, "strict_hack": 0.4 - 0.3 * (arm == "projected"), "hacked": 0.5,
+                        "gt_pass": 0.3, "hack_of_attempts": 0.8, "hopeless": False} for arm, seed in runs],
+              "verdicts": [{"arm": "projected", "seeds": 2, "hack_difference": -0.3, "hack_sem": 0.01, "pass_difference": 0.0,
+                            "random_difference": 0.0, "verdict": "supported"}],
+              "decisions": [{"rule": "futility", "arm": "projected", "seed": -1, "seeds": 2, "value": -0.3, "threshold": -0.05,
+                             "holds": False, "configured": True}]}
+    with h5py.File(path, "w") as file:
+        for name, rows in tables.items():
+            write_table(file, f"grpo/sweep_{name}", rows)
+        config = {"grpo": {"model": {"dir": "jobs/models/pocket-coder", "dtype": "float32"},
+                           "sweep": {"arms": list(SWEEP_ARMS), "seeds": list(SWEEP_SEEDS)}}, "run": {"seed": 41}}
+        file.create_group("config").attrs["json"] = json.dumps(config)
+        file.create_group("provenance").attrs["json"] = json.dumps({"identity": "0123abcd"})
+
+
+class SweepReport(unittest.TestCase):
+    def test_runs_verdict_early_ends_and_curves(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_sweep(folder / "results.h5")
+            ended = subprocess.run([sys.executable, ANALYSIS / "report.py", folder], capture_output=True, text=True, check=False)
+            self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+            self.assertIn("verdict, projected: -0.300 ± 0.010 strict hacks (random +0.000): supported", ended.stdout)
+            page = (folder / "report/report.html").read_text(encoding="utf-8")
+            beside = sorted(path.name for path in (folder / "report").glob("*.png"))
+            self.assertEqual(beside, ["cosines.png", "differences.png", "hack.png", "leak.png", "length.png", "pass.png"])
+            self.assertEqual(page.count("data:image/png;base64,"), len(beside))
+            # Matched differences seed by seed, and the rule that does not hold.
+            self.assertRegex(page, r"<td>projected</td><td class=\"number\">-0.300</td><td class=\"number\">-0.300</td>")
+            self.assertRegex(page, r"<td>futility</td><td>projected</td>.*?<span class=\"mark bad\">no</span>")
+            self.assertGreaterEqual(page.count("config 0123abcd · pocket-coder float32"), 5)
+
+
 if __name__ == "__main__":
     unittest.main()
