@@ -99,8 +99,8 @@ def arm_rows(arms: pd.DataFrame) -> list[list[object]]:
 
 
 def finalist_rows(tested: pd.DataFrame) -> list[list[object]]:
-    return [[row.source, Number(f"{row.error:.3f} ({row.low:.3f} to {row.high:.3f})"), Text(row.text)]
-            for row in tested.drop_duplicates(["source", "text"]).itertuples()]
+    return [[", ".join(figures.sources(rows["source"])), Number(f"{rows['error'].iloc[0]:.3f} ({rows['low'].iloc[0]:.3f} to {rows['high'].iloc[0]:.3f})"),
+             Text(text)] for text, rows in tested.groupby("text", sort=False)]
 
 
 ROUND_HEAD = ["arm", "seed", "round", "instruction", "predicted", "actual", "gap align", "gap code", "on box", "calls"]
@@ -118,8 +118,8 @@ def make_figures(results: h5py.File, frames: dict[str, pd.DataFrame], note: str)
     start = arms[arms["arm"] == "hyperband_best"].iloc[0]
     quality = frames["vae_quality"].iloc[0]
     made = {
-        "error_against_calls": (figures.error_against_calls(iterations, start, note), "Bands: from the lowest to the highest repetition."),
-        "finalists": (figures.finalists(arms, frames["finalists"], note), ""),
+        "error_against_calls": (figures.error_against_calls(iterations, start, note), "Bands: from the lowest to the highest repetition; dots: proposals on all validation items."),
+        "finalists": (figures.finalists(frames["finalists"], note), ""),
         "fidelity_ladder": (figures.fidelity_ladder(frames["hyperband"], note), "Filled: kept for the next fidelity."),
         "vae_training": (figures.vae_training(frames["vae"], quality, note), ""),
         "gp_calibration": (figures.gp_calibration(iterations, note), "Inside: within 95 % of the process and of the items' own noise."),

@@ -76,6 +76,14 @@ run::Estimate Lipo::estimate() {
     out.notes.push_back(base::str("Hyperband: at most ", hyperband, " model calls (",
                                   bo::calls_from_zero(brackets),
                                   " if nothing were kept between fidelities)"));
+    // A model of the lowest level is fitted anew behind each evaluation there.
+    const auto& first = brackets.front().stages.front();
+    const int64_t waiting = first.candidates - c.hyperband.min_observations;
+    if (c.hyperband.proposals == "paper" && waiting > 0)
+      out.notes.push_back(base::str(
+          "of these, ", waiting, " proposals of the first bracket wait for one another: ", waiting,
+          " x ", c.target.max_new_tokens, " decoding steps of ", first.items,
+          " answers at once, whatever the number of workers; not in the time above"));
   }
   if (writes(c)) {
     out.notes.push_back(base::str("instructions: at most ",

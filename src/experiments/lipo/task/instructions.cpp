@@ -78,6 +78,9 @@ KnownError known_of(const base::JsonNode& node, int64_t items) {
     if (const auto found = node.find(name)) out.items = static_cast<int64_t>(found->number());
   }
   if (out.items < 1) node.fail("found less than one item");
+  if (out.items > items)
+    node.fail(base::str("found an error of ", out.items, " items, expected at most the ", items,
+                        " of \"lipo.items.validation\""));
   out.wrong = std::llround(error * static_cast<double>(out.items));
   return out;
 }
