@@ -202,7 +202,13 @@ base::ConfigErrors LipoConfig::check() const {
     require_file("adapter", target.adapter + "/adapter_config.json", errors);
   require_model("embedder", inverter.embedder, errors);
   require_model("vec2text_model", inverter.model, errors);
-  if (!inverter.corrector.empty()) require_model("vec2text_corrector", inverter.corrector, errors);
+  if (!inverter.corrector.empty()) {
+    require_model("vec2text_corrector", inverter.corrector, errors);
+    if (inverter.pooling != "mean")
+      errors.push_back(str("\"lipo.embedder_pooling\": found \"", inverter.pooling,
+                           "\", expected \"mean\": vec2text's corrector compares bare means over "
+                           "tokens (gtr_base)"));
+  }
   require_file("items.path", items.path, errors);
   if (!items.test_path.empty()) require_file("items.test_path", items.test_path, errors);
   for (const char* slot : {"{question}", "{instruction}"}) {

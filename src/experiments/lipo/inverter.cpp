@@ -1,5 +1,7 @@
 #include "inverter.hpp"
 
+#include <filesystem>
+
 #include <ATen/ATen.h>
 
 #include "preimage/base/error.hpp"
@@ -58,7 +60,10 @@ TextInverter::TextInverter(const InverterConfig& config, at::Device device)
   embedder_.load(options);
   embedder_tokenizer_.emplace(text::load_tokenizer(embedder_.model_folder()));
   inversion_ = lm::load_vec2text(config.model, options);
-  tokenizer_.emplace(text::load_tokenizer(config.model));
+  // Published inverters come without a tokenizer: theirs is T5's, as their embedder's is.
+  const std::filesystem::path own = config.model;
+  const bool has_own = std::filesystem::exists(own / "tokenizer.json");
+  tokenizer_.emplace(text::load_tokenizer(has_own ? own : embedder_.model_folder()));
   if (!config.corrector.empty()) {
     corrector_ = lm::load_vec2text(config.corrector, options);
     corrector_embedder_ = lm::load_encoder(embedder_.model_folder(), options);

@@ -43,7 +43,7 @@ void transpose_block(const float* from, int64_t from_stride, int64_t rows, float
 VaeStep::VaeStep(const VaePlan& plan, int64_t batch, float* parameters)
     : plan_(plan),
       kernels_(cpu_kernels()),
-      columns_(blocks(batch) * kSampleTile),
+      columns_((blocks(batch) | 1) * kSampleTile),
       parameters_(parameters),
       input_(plan.embedding_dim * columns_),
       z_(plan.latent_dim * columns_),
@@ -72,26 +72,27 @@ VaeStep::VaeStep(const VaePlan& plan, int64_t batch, float* parameters)
   squares_.resize(pieces_.size());
 }
 
-void VaeStep::samples(const Samples& s, int64_t first, int64_t last) {
-  for (int64_t block = first; block < last; ++block) {
-    load(s, block);
-    forward(s, block);
-    if (s.gradient) backward(s, block);
-  }
+void VaeStep::samples(const Samples& s, int64_t block, const Part& part) {
+  load(s, block, part);
+  forward(s, block, part);
+  if (s.gradient) backward(s, block, part);
 }
 
-void VaeStep::load(const Samples& s, int64_t block) {
+void VaeStep::load(const Samples& s, int64_t block, const Part& part) {
   const int64_t d = plan_.embedding_dim, from = block * kSampleTile;
+  const auto own = share(d, part.index, part.count);
   float* rows = layers_[0].input_rows.data();
   for (int64_t j = from; j < from + kSampleTile; ++j) {
     if (j < s.count) {
-      std::copy_n(s.x + s.rows[j] * d, d, rows + j * d);
+      std::copy_n(s.x + s.rows[j] * d + own.first, own.last - own.first, rows + j * d + own.first);
     } else {
-      std::fill_n(rows + j * d, d, 0.0f);
+      std::fill_n(rows + j * d + own.first, own.last - own.first, 0.0f);
     }
   }
-  for (int64_t k = 0; k < d; ++k)
+  for (int64_t k = own.first; k < own.last; ++k)
     for (int64_t j = from; j < from + kSampleTile; ++j) input_[k * columns_ + j] = rows[j * d + k];
+  if (s.noise && part.last()) draw(s, block);
+  part.wait();
 }
 
 void VaeStep::draw(const Samples& s, int64_t block) {
@@ -106,12 +107,15 @@ void VaeStep::draw(const Samples& s, int64_t block) {
 }
 
 // pre = W input over the block's samples; the bias is added by what follows.
-void VaeStep::linear(int64_t layer, int64_t block) {
+void VaeStep::linear(int64_t layer, int64_t block, const Part& part) {
   const auto& l = plan_.layers[layer];
   auto& a = layers_[layer];
   const int64_t at = block * kSampleTile;
-  kernels_.product({parameters_ + l.weight, l.in, 1, a.input + at, columns_, a.pre.data() + at,
-                    columns_, l.out, kSampleTile, l.in});
+  const auto own = part.rows(l.out);
+  kernels_.product({parameters_ + l.weight + own.first * l.in, l.in, 1, a.input + at, columns_,
+                    a.pre.data() + own.first * columns_ + at, columns_, own.last - own.first,
+                    kSampleTile, l.in});
+  part.wait();
 }
 
 NormBlock VaeStep::norm_block(int64_t layer, int64_t block) {
@@ -146,19 +150,27 @@ void VaeStep::keep_rows(int64_t layer, int64_t block) {
                   layers_[layer].input_rows.data() + at * in);
 }
 
-void VaeStep::forward(const Samples& s, int64_t block) {
+void VaeStep::forward(const Samples& s, int64_t block, const Part& part) {
   const auto count = static_cast<int64_t>(layers_.size());
   for (int64_t i = 0; i < count; ++i) {
-    if (i > 0 && s.gradient) keep_rows(i, block);
-    linear(i, block);
-    if (plan_.layers[i].normed) {
-      kernels_.norm(norm_block(i, block));
-    } else if (i + 1 == plan_.encoder_layers) {
-      if (s.noise) draw(s, block);
-      kernels_.latent(latent_block(s.noise != nullptr, block));
+    if (i > 0 && s.gradient && part.last()) keep_rows(i, block);
+    linear(i, block, part);
+    if (part.first()) {
+      if (plan_.layers[i].normed) {
+        kernels_.norm(norm_block(i, block));
+      } else if (i + 1 == plan_.encoder_layers) {
+        kernels_.latent(latent_block(s.noise != nullptr, block));
+      } else {
+        output(s, block);
+      }
     }
+    part.wait();
   }
-  const int64_t last = count - 1, at = block * kSampleTile;
+}
+
+// The last layer's products to cosines, and to what its gradient starts from.
+void VaeStep::output(const Samples& s, int64_t block) {
+  const auto last = static_cast<int64_t>(layers_.size()) - 1, at = block * kSampleTile;
   float weight[kSampleTile];
   for (int64_t j = 0; j < kSampleTile; ++j)
     weight[j] = at + j < s.count ? 1 / static_cast<float>(s.count) : 0;
@@ -167,27 +179,38 @@ void VaeStep::forward(const Samples& s, int64_t block) {
                    plan_.layers[last].out, columns_});
 }
 
-void VaeStep::backward(const Samples& s, int64_t block) {
+// Slopes of the products of a layer, in place.
+void VaeStep::activation_backward(const Samples& s, int64_t layer, int64_t block) {
   const int64_t at = block * kSampleTile;
-  float weight[kSampleTile];
-  for (int64_t j = 0; j < kSampleTile; ++j)
-    weight[j] = at + j < s.count ? s.beta / static_cast<float>(s.count) : 0;
+  auto& a = layers_[layer];
+  const auto& l = plan_.layers[layer];
+  float* slope = a.slope.data() + at;
+  if (l.normed) {
+    kernels_.norm_backward(norm_block(layer, block), slope);
+  } else if (layer + 1 == plan_.encoder_layers) {
+    float weight[kSampleTile];
+    for (int64_t j = 0; j < kSampleTile; ++j)
+      weight[j] = at + j < s.count ? s.beta / static_cast<float>(s.count) : 0;
+    kernels_.latent_backward(latent_block(true, block), {by_z_.data() + at, slope, weight});
+  } else {  // the output: its slope stands where its products stood
+    for (int64_t o = 0; o < l.out; ++o)
+      std::copy_n(a.pre.data() + o * columns_ + at, kSampleTile, slope + o * columns_);
+  }
+}
+
+void VaeStep::backward(const Samples& s, int64_t block, const Part& part) {
+  const int64_t at = block * kSampleTile;
   for (auto i = static_cast<int64_t>(layers_.size()) - 1; i >= 0; --i) {
     const auto& l = plan_.layers[i];
-    auto& a = layers_[i];
-    float* slope = a.slope.data() + at;
-    if (l.normed) {
-      kernels_.norm_backward(norm_block(i, block), slope);
-    } else if (i + 1 == plan_.encoder_layers) {
-      kernels_.latent_backward(latent_block(true, block), {by_z_.data() + at, slope, weight});
-    } else {  // the output: its slope stands where its products stood
-      for (int64_t o = 0; o < l.out; ++o)
-        std::copy_n(a.pre.data() + o * columns_ + at, kSampleTile, slope + o * columns_);
-    }
+    if (part.first()) activation_backward(s, i, block);
     if (i == 0) break;
+    part.wait();
     float* below = (i == plan_.encoder_layers ? by_z_ : layers_[i - 1].slope).data() + at;
-    kernels_.product({parameters_ + l.weight, 1, l.in, slope, columns_, below, columns_, l.in,
+    const auto own = part.rows(l.in);
+    kernels_.product({parameters_ + l.weight + own.first, 1, l.in, layers_[i].slope.data() + at,
+                      columns_, below + own.first * columns_, columns_, own.last - own.first,
                       kSampleTile, l.out});
+    part.wait();
   }
 }
 

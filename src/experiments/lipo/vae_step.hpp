@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "cpu/kernels.hpp"
+#include "team.hpp"
 #include "vae_plan.hpp"
 
 namespace preimage::lipo {
@@ -29,8 +30,8 @@ class VaeStep {
     float beta;
     bool gradient;
   };
-  // Phase 1, for blocks [first, last) of kSampleTile samples.
-  void samples(const Samples& s, int64_t first, int64_t last);
+  // Phase 1, for a block of kSampleTile samples; all its parts together.
+  void samples(const Samples& s, int64_t block, const Part& part = {});
   // Phase 2: rows of weights, a piece at a time; pieces() of them.
   int64_t pieces() const { return static_cast<int64_t>(pieces_.size()); }
   int64_t cost(int64_t piece) const;
@@ -58,18 +59,22 @@ class VaeStep {
   struct Piece {
     int64_t layer, first, last;  // rows of the layer
   };
-  void load(const Samples& s, int64_t block);
-  void forward(const Samples& s, int64_t block);
+  void load(const Samples& s, int64_t block, const Part& part);
+  void forward(const Samples& s, int64_t block, const Part& part);
   void draw(const Samples& s, int64_t block);
-  void linear(int64_t layer, int64_t block);
-  void backward(const Samples& s, int64_t block);
+  void linear(int64_t layer, int64_t block, const Part& part);
+  void output(const Samples& s, int64_t block);
+  void backward(const Samples& s, int64_t block, const Part& part);
+  void activation_backward(const Samples& s, int64_t layer, int64_t block);
   NormBlock norm_block(int64_t layer, int64_t block);
   LatentBlock latent_block(bool noise, int64_t block);
   void keep_rows(int64_t layer, int64_t block);
 
   VaePlan plan_;
   const CpuKernels& kernels_;
-  int64_t columns_;  // padded batch
+  // Padded batch: an odd number of tiles, so that rows do not fall on a quarter of the cache's
+  // sets.
+  int64_t columns_;
   float* parameters_;
   std::vector<Activations> layers_;
   Floats input_, z_, noise_, by_z_, cosine_, kl_;

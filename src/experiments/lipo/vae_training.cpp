@@ -2,10 +2,9 @@
 #include <ATen/Parallel.h>
 #include <omp.h>
 
-#include <atomic>
 #include <cmath>
 #include <limits>
-#include <thread>
+#include <memory>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
@@ -16,37 +15,6 @@ namespace preimage::lipo {
 namespace {
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-
-// Threads that step together, many thousand times a second: they spin a while before they yield.
-class Team {
- public:
-  void set_size(int size) { size_ = size; }
-  int size() const { return size_; }
-  void wait() {
-    if (size_ == 1) return;
-    const auto round = round_.load(std::memory_order_relaxed);
-    if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
-      waiting_.store(0, std::memory_order_relaxed);
-      round_.fetch_add(1, std::memory_order_release);
-      return;
-    }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
-      if (spins > 2000) std::this_thread::yield();
-  }
-
- private:
-  int size_ = 1;
-  alignas(64) std::atomic<int> waiting_{0};
-  alignas(64) std::atomic<uint64_t> round_{0};
-};
-
-struct Range {
-  int64_t first, last;
-};
-
-Range share(int64_t count, int member, int size) {
-  return {count * member / size, count * (member + 1) / size};
-}
 
 // Neighbouring pieces of about equal cost for each member.
 Range piece_share(const VaeStep& step, int member, int size) {
@@ -71,6 +39,7 @@ class Training {
   VaeFit run();
 
  private:
+  void deal(Team& team, int threads);
   void work(int member, Team& team);
   void epoch_begins();
   void one_step(int member, Team& team, int64_t number);
@@ -85,6 +54,7 @@ class Training {
   VaePlan plan_;
   std::vector<int64_t> training_, held_out_, order_;
   VaeStep step_, check_;
+  std::unique_ptr<Blocks> full_batch_, last_batch_, checked_;
   at::Tensor best_weights_;
   std::vector<double> cosines_;
   VaeEpoch epoch_;
@@ -131,11 +101,19 @@ VaeFit Training::run() {
   {
     // As many as there are, which may be fewer than were asked for.
 #pragma omp single
-    team.set_size(omp_get_num_threads());
+    deal(team, omp_get_num_threads());
     work(omp_get_thread_num(), team);
   }
   if (best_weights_.defined()) fit_.vae.parameters.copy_(best_weights_);
   return std::move(fit_);
+}
+
+void Training::deal(Team& team, int threads) {
+  team.set_size(threads);
+  const auto last = std::ssize(training_) % options_.batch_size;
+  full_batch_ = std::make_unique<Blocks>(step_.blocks(options_.batch_size), threads);
+  last_batch_ = std::make_unique<Blocks>(step_.blocks(last), threads);
+  checked_ = std::make_unique<Blocks>(check_.blocks(held_out_batch_), threads);
 }
 
 void Training::work(int member, Team& team) {
@@ -191,8 +169,8 @@ void Training::one_step(int member, Team& team, int64_t number) {
           static_cast<uint64_t>(fit_.epochs * static_cast<int64_t>(order_.size()) + first) * groups,
       .beta = beta_,
       .gradient = true};
-  const auto blocks = share(step_.blocks(count), member, team.size());
-  step_.samples(samples, blocks.first, blocks.last);
+  (count == options_.batch_size ? full_batch_ : last_batch_)
+      ->run(member, [&](int64_t block, const Part& part) { step_.samples(samples, block, part); });
   team.wait();
   const auto pieces = piece_share(step_, member, team.size());
   for (int64_t p = pieces.first; p < pieces.last; ++p) step_.weight_gradient(p, count);
@@ -218,8 +196,8 @@ void Training::evaluate(int member, Team& team) {
                                  .first_noise = 0,
                                  .beta = 0,
                                  .gradient = false};
-  const auto blocks = share(check_.blocks(held_out_batch_), member, team.size());
-  check_.samples(samples, blocks.first, blocks.last);
+  checked_->run(member,
+                [&](int64_t block, const Part& part) { check_.samples(samples, block, part); });
   team.wait();
 }
 
