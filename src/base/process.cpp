@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,13 +32,17 @@ struct SpawnAttributes {
   ~SpawnAttributes() { posix_spawnattr_destroy(&value); }
 };
 
-std::vector<std::string> merged_environment(const std::vector<std::string>& added) {
+std::vector<std::string> environment_of(const ProcessOptions& options) {
   std::map<std::string, std::string> merged;
   const auto put = [&](const std::string& entry) {
     merged[entry.substr(0, entry.find('='))] = entry;
   };
   for (char** entry = environ; *entry; ++entry) put(*entry);
-  for (const auto& entry : added) put(entry);
+  std::erase_if(merged, [&](const auto& entry) {
+    return std::any_of(options.removed.begin(), options.removed.end(),
+                       [&](const auto& name) { return entry.first.starts_with(name); });
+  });
+  for (const auto& entry : options.environment) put(entry);
   std::vector<std::string> out;
   for (auto& [name, entry] : merged) out.push_back(std::move(entry));
   return out;
@@ -122,7 +127,7 @@ void become(const ProcessOptions& options, const Words& words, pid_t parent) {
 pid_t start_process(const ProcessOptions& options) {
   check(!options.argv.empty(), "a process has an argv");
   auto arguments = options.argv;
-  auto environment = merged_environment(options.environment);
+  auto environment = environment_of(options);
   const Words words{pointers(arguments), pointers(environment)};
   pid_t pid = 0;
   const bool plain = options.death_signal == 0 && options.ignored.empty();
@@ -143,18 +148,27 @@ ProcessEnd wait_process(pid_t pid) {
 }
 
 ProcessOutput run_and_read(const std::vector<std::string>& argv, size_t max_bytes) {
+  ProcessOptions options;
+  options.argv = argv;
+  return run_and_read(options, max_bytes);
+}
+
+ProcessOutput run_and_read(const ProcessOptions& given, size_t max_bytes) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw errno_error("pipe failed", errno);
-  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  const int errors = ::memfd_create("errors", MFD_CLOEXEC);  // never full: read when all is over
+  auto options = given;
+  options.stdout_fd = ends[1];
+  options.stderr_fd = errors;
   ProcessOutput out;
   pid_t pid = 0;
   try {
-    pid = start_process({.argv = argv, .stdout_fd = ends[1], .stderr_fd = null});
+    pid = start_process(options);
   } catch (...) {
-    ::close(ends[0]), ::close(ends[1]), ::close(null);
+    ::close(ends[0]), ::close(ends[1]), ::close(errors);
     throw;
   }
-  ::close(ends[1]), ::close(null);
+  ::close(ends[1]);
   char buffer[4096];
   for (ssize_t got; (got = ::read(ends[0], buffer, sizeof buffer)) != 0;) {
     if (got < 0 && errno == EINTR) continue;
@@ -164,6 +178,10 @@ ProcessOutput run_and_read(const std::vector<std::string>& argv, size_t max_byte
   }
   ::close(ends[0]);
   out.end = wait_process(pid);
+  out.errors.resize(4096);
+  const ssize_t said = ::pread(errors, out.errors.data(), out.errors.size(), 0);
+  out.errors.resize(static_cast<size_t>(std::max<ssize_t>(0, said)));
+  ::close(errors);
   return out;
 }
 

@@ -17,6 +17,7 @@ using testing::HasSubstr;
 TEST(Process, EndsAndOutput) {
   const auto out = run_and_read({"sh", "-c", "echo out; echo err >&2; exit 3"});
   EXPECT_EQ(out.text, "out\n");
+  EXPECT_EQ(out.errors, "err\n");
   EXPECT_EQ(out.end.exit_code, 3);
   EXPECT_EQ(out.end.signal, 0);
   EXPECT_EQ(run_and_read({"sh", "-c", "kill -9 $$"}).end.exit_code, 137);
@@ -35,6 +36,17 @@ TEST(Process, AMissingProgramIsUnavailable) {
     EXPECT_EQ(error.code(), ExitCode::unavailable);
     EXPECT_THAT(error.what(), HasSubstr("cannot start /no/such/program"));
   }
+}
+
+TEST(Process, NamesAreTakenFromTheEnvironment) {
+  ::setenv("PREIMAGE_TEST_A", "1", 1);
+  ::setenv("PREIMAGE_TEST_B", "2", 1);
+  ProcessOptions options;
+  options.argv = {"sh", "-c", "echo $PREIMAGE_TEST_A,$PREIMAGE_TEST_B"};
+  EXPECT_EQ(run_and_read(options).text, "1,2\n");
+  options.removed = {"PREIMAGE_TEST_"};
+  options.environment = {"PREIMAGE_TEST_B=3"};
+  EXPECT_EQ(run_and_read(options).text, ",3\n");
 }
 
 TEST(Process, EnvironmentIsAddedTo) {

@@ -12,6 +12,7 @@ namespace preimage::base {
 struct ProcessOptions {
   std::vector<std::string> argv;         // argv[0] is looked up in PATH
   std::vector<std::string> environment;  // "NAME=value", added to (or replacing) the parent's
+  std::vector<std::string> removed;      // beginnings of names that the child does not get
   int stdin_fd = -1;                     // -1: /dev/null
   int stdout_fd = -1;                    // -1: inherited
   int stderr_fd = -1;
@@ -32,10 +33,12 @@ ProcessEnd wait_process(pid_t pid);
 
 struct ProcessOutput {
   ProcessEnd end;
-  std::string text;  // standard output, the first `max_bytes`
+  std::string text;    // standard output, the first `max_bytes`
+  std::string errors;  // standard error, the first 4 KiB
 };
 
-// Runs a short command and returns what it printed (standard error is dropped).
+// Runs a short command and returns what it printed. The options' own descriptors are not used.
+ProcessOutput run_and_read(const ProcessOptions& options, size_t max_bytes = 1 << 20);
 ProcessOutput run_and_read(const std::vector<std::string>& argv, size_t max_bytes = 1 << 20);
 
 }  // namespace preimage::base

@@ -1,10 +1,12 @@
 #include "supervisor/python.hpp"
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "preimage/base/error.hpp"
 #include "preimage/base/json.hpp"
 #include "preimage/base/process.hpp"
+#include "preimage/base/utf8.hpp"
 
 namespace preimage::sandbox {
 namespace {
@@ -34,10 +36,29 @@ constexpr char kAsk[] =
     "print(json.dumps({'executable': sys._base_executable or sys.executable,"
     " 'version': sys.version.split()[0], 'recent': sys.version_info >= (3, 11),"
     " 'name': 'python%d.%d' % sys.version_info[:2], 'stdlib': sysconfig.get_path('stdlib', vars="
-    "{'installed_base': sys.base_prefix}), 'dynload': v('DESTSHARED') or '', 'libdir': v('LIBDIR') "
-    "if v('Py_ENABLE_SHARED') else '', 'loaded': loaded}))\n";
+    "{'installed_base': sys.base_prefix}), 'dynload': v('DESTSHARED') or '', "
+    "'loaded': loaded}))\n";
+
+base::ProcessOutput ask(const std::string& name) {
+  base::ProcessOptions options;
+  options.argv = {name, "-I", "-S", "-c", kAsk};
+  options.removed = {"LD_", "PYTHON"};
+  auto output = base::run_and_read(options);
+  const char* path = std::getenv("LD_LIBRARY_PATH");
+  if (output.end.exit_code == 0 || path == nullptr) return output;
+  options.environment = {std::string("LD_LIBRARY_PATH=") + path};
+  return base::run_and_read(options);
+}
 
 }  // namespace
+
+std::string what_it_said(const std::string& printed) {
+  constexpr size_t kMost = 600;
+  const size_t end = printed.find_last_not_of(" \r\n\t");
+  if (end == printed.npos) return "";
+  const size_t begin = end < kMost ? 0 : end + 1 - kMost;
+  return "; it said: " + base::escape_text(printed.substr(begin, end + 1 - begin));
+}
 
 Python find_python(const std::string& name) {
   const std::string advice =
@@ -45,13 +66,14 @@ Python find_python(const std::string& name) {
       "install python3) or name one with --python";
   base::ProcessOutput output;
   try {
-    output = base::run_and_read({name, "-I", "-S", "-c", kAsk});
+    output = ask(name);
   } catch (const base::Error& error) {
     throw base::unavailable_error(std::string("sandbox: ") + error.what() + advice);
   }
   if (output.end.exit_code != 0) {
     throw base::unavailable_error("sandbox: " + name + " ended with exit code " +
-                                  std::to_string(output.end.exit_code) + advice);
+                                  std::to_string(output.end.exit_code) +
+                                  what_it_said(output.errors) + advice);
   }
   const auto answer = base::parse_json(output.text, name);
   Python python;
@@ -67,9 +89,6 @@ Python find_python(const std::string& name) {
   }
   const std::string dynload = answer.at("dynload");
   if (!dynload.starts_with(python.stdlib) && fs::is_directory(dynload)) python.dynload = dynload;
-  const std::string libraries = answer.at("libdir");
-  if (!libraries.starts_with("/usr/lib") && fs::is_directory(libraries))
-    python.libraries.push_back(libraries);
   python.loaded = answer.at("loaded").get<std::vector<std::string>>();
   return python;
 }

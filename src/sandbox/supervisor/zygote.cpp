@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -53,32 +55,41 @@ pid_t clone_into(unsigned long flags) {
   return static_cast<pid_t>(pid);
 }
 
+bool debugging() {
+  return ::getenv("PREIMAGE_SANDBOX_DEBUG") != nullptr;
+}
+
+// Both are the interpreter's: it hears the supervisor by one, and until it is ready it says to the
+// other why it cannot be.
+struct Ends {
+  int control = -1, said = -1;
+};
+
 // The interpreter's own life, inside all outer walls. `control` becomes descriptor 3.
-[[noreturn]] void run_interpreter(const Python& python, int control) {
-  if (::dup2(control, 3) < 0) throw forbidden("dup2");
+[[noreturn]] void run_interpreter(const Ends& ends) {
+  if (::dup2(ends.control, 3) < 0) throw forbidden("dup2");
   const int null = ::open("/dev/null", O_RDWR);
   ::dup2(null, 0);
-  if (::getenv("PREIMAGE_SANDBOX_DEBUG") == nullptr) {
+  if (!debugging()) {
     ::dup2(null, 1);
-    ::dup2(null, 2);
+    ::dup2(ends.said, 2);
   }
   ::syscall(SYS_close_range, 4u, ~0u, 0u);
-  std::string libraries;
-  for (size_t i = 0; i < python.libraries.size(); ++i)
-    libraries += base::str(i ? ":" : "LD_LIBRARY_PATH=", "/python/libraries", i);
+  std::string libraries = base::str("LD_LIBRARY_PATH=", kInsideLibraries);
+  const bool own = ::access(kInsideLibraries, F_OK) == 0;
   std::string script = std::string(kInsideWorker) + "/zygote.py";
   std::string path = kInsidePython, hash = "PYTHONHASHSEED=0", utf8 = "PYTHONUTF8=1",
               bind = "LD_BIND_NOW=1";
   char* const argv[] = {path.data(), const_cast<char*>("-SsPB"), script.data(), nullptr};
   char* const environment[] = {hash.data(), utf8.data(), bind.data(),
-                               libraries.empty() ? nullptr : libraries.data(), nullptr};
+                               own ? libraries.data() : nullptr, nullptr};
   ::execve(path.c_str(), argv, environment);
   throw forbidden("starting " + path + " inside the sandbox");
 }
 
 // Between the supervisor and the interpreter: enters the root while it still may, makes the last
 // namespaces and maps their users. Writes the interpreter's process id to `report`.
-void build_walls(const ZygoteOptions& options, int control, int report) {
+void build_walls(const ZygoteOptions& options, const Ends& ends, int report) {
   const auto users = user_range(options.role);
   const Descriptor processes(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   unsigned long flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
@@ -102,7 +113,7 @@ void build_walls(const ZygoteOptions& options, int control, int report) {
     char go;
     if (::read(mapped.first.get(), &go, 1) != 1) ::_exit(1);
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) throw forbidden("setresuid");
-    run_interpreter(options.python, control);
+    run_interpreter(ends);
   }
   if (options.level == Level::full) {
     for (const char* name : {"uid_map", "gid_map"}) {
@@ -158,6 +169,7 @@ Json settings(const ZygoteOptions& options) {
             {"rlimits", walls.rlimits}}},
           {"memory_mb", options.limits.memory_mb},
           {"processes", options.limits.processes},
+          {"debug", debugging()},
           {"file_mb", 32},
           {"scratch", "size=64m,nr_inodes=4096,mode=0700,uid=%d"}};
 }
@@ -190,12 +202,18 @@ Zygote start_zygote(const ZygoteOptions& options) {
   auto control = make_sockets(SOCK_SEQPACKET);
   const auto filter = compile_filter({options.role, options.keep_child_signal});
   const Descriptor processes(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const auto users = options;
+  const Descriptor said(::memfd_create("said", MFD_CLOEXEC));
+  const Ends ends{control.second.get(), said.get()};
   Zygote zygote;
-  zygote.pid =
-      std::stoi(in_fork([&](int report) { build_walls(users, control.second.get(), report); }));
+  const auto report = in_fork([&](int to) { build_walls(options, ends, to); });
+  size_t digits = 0;
+  zygote.pid = std::stoi(report, &digits);
   zygote.control = std::move(control.first);
   control.second.reset();
+  if (digits < report.size()) {  // what went wrong after its walls stood
+    ::waitpid(zygote.pid, nullptr, 0);
+    throw base::unavailable_error(report.substr(digits));
+  }
   std::vector<int> descriptors = {filter.get()};
   if (options.level == Level::user) descriptors.push_back(processes.get());
   send_packet(zygote.control.get(), settings(options).dump(), descriptors);
@@ -203,9 +221,12 @@ Zygote start_zygote(const ZygoteOptions& options) {
   const auto answer = receive_packet(zygote.control.get(), empty);
   if (answer.text.empty()) {
     ::waitpid(zygote.pid, nullptr, 0);
-    throw base::unavailable_error(
-        "sandbox: the interpreter " + options.python.executable +
-        " did not start inside the walls; PREIMAGE_SANDBOX_DEBUG=1 shows what it says");
+    std::string printed(64 << 10, '\0');
+    const ssize_t got = ::pread(said.get(), printed.data(), printed.size(), 0);
+    printed.resize(static_cast<size_t>(std::max<ssize_t>(0, got)));
+    throw base::unavailable_error("sandbox: the interpreter " + options.python.executable +
+                                  " did not start inside the walls" + what_it_said(printed) +
+                                  "; another one is named with --python");
   }
   return zygote;
 }

@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -64,9 +63,6 @@ void bind_python(const Python& python) {
   bind_mount(python.executable, home / "bin" / python.name);
   bind_mount(python.stdlib, home / "lib" / python.name);
   if (!python.dynload.empty()) bind_mount(python.dynload, home / "dynload");
-  for (size_t i = 0; i < python.libraries.size(); ++i) {
-    bind_mount(python.libraries[i], home / ("libraries" + std::to_string(i)));
-  }
 }
 
 // With its links followed, and readable for all.
@@ -74,6 +70,26 @@ void copy_in(const fs::path& source, const fs::path& target) {
   fs::copy_file(source, target, fs::copy_options::skip_existing);
   fs::permissions(target, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
                   fs::perm_options::add);
+}
+
+// Where the loader looks by itself (man 8 ld.so); it has no cache inside. The loader is named by
+// its path.
+bool is_standard(const fs::path& library) {
+  const auto folder = fs::canonical(library.parent_path());
+  const auto base =
+      folder.filename().string().ends_with("-linux-gnu") ? folder.parent_path() : folder;
+  return library.filename().string().starts_with("ld-") || base == "/usr/lib" ||
+         base == "/usr/lib64" || base == "/lib" || base == "/lib64";
+}
+
+// An interpreter of conda, pyenv, uv or a cluster's module brings libraries of its own.
+void copy_own_libraries(const Python& python) {
+  const auto target = kSite / fs::path(kInsideLibraries).relative_path();
+  for (const fs::path library : python.loaded) {
+    if (is_standard(library)) continue;
+    fs::create_directories(target);
+    copy_in(library, target / library.filename());
+  }
 }
 
 // The folders of shared libraries as the host has them, but only with those that are needed.
@@ -87,14 +103,9 @@ void copy_libraries(const Python& python) {
       fs::create_directories(kSite / name);
     }
   }
-  for (const auto& name : python.loaded) {
-    const fs::path library = name;
-    const auto folder = fs::canonical(library.parent_path());
-    const auto own = std::find(python.libraries.begin(), python.libraries.end(), folder);
-    const auto target =
-        own == python.libraries.end()
-            ? kSite / folder.relative_path()
-            : kSite / "python" / ("libraries" + std::to_string(own - python.libraries.begin()));
+  for (const fs::path library : python.loaded) {
+    if (!is_standard(library)) continue;
+    const auto target = kSite / fs::canonical(library.parent_path()).relative_path();
     fs::create_directories(target);
     copy_in(library, target / library.filename());
   }
@@ -149,6 +160,7 @@ void enter_root(const RootOptions& options) {
     bind_libraries();
     bind_python(options.python);
   }
+  copy_own_libraries(options.python);
   fs::create_symlink(options.python.name, kSite / "python/bin/python");
   for (const char* name : {"null", "zero", "full", "random", "urandom"}) {
     // Read-only, they can still be written to; their times and rights, which all share, cannot.

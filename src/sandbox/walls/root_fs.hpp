@@ -22,6 +22,9 @@ struct RootOptions {
 // Where things are, seen from inside.
 inline constexpr char kInsidePython[] = "/python/bin/python";
 inline constexpr char kInsideWorker[] = "/worker";
+// Shared libraries of the interpreter's own, from folders where no loader looks by itself; there
+// only where it has some.
+inline constexpr char kInsideLibraries[] = "/python/libraries";
 
 // Builds the tree in a fresh read-only tmpfs and makes it the root of this process's mount
 // namespace, which must be its own; nothing of the old tree stays reachable. Throws

@@ -429,6 +429,10 @@ def main():
         rehearse(settings.modules["candidate"])
     gc.collect()
     gc.freeze()
+    if not message["debug"]:  # nobody reads it from here on
+        null = os.open("/dev/null", os.O_RDWR)
+        os.dup2(null, 2)
+        os.close(null)
     send(control, ready=True, version=sys.version.split()[0])
     root_loop(settings, control)
 
