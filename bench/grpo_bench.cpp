@@ -21,8 +21,8 @@
 #include <exception>
 #include <string>
 
-#include "adapter/changes.hpp"
-#include "adapter/svd_factors.hpp"
+#include "lm/adapter/changes.hpp"
+#include "lm/adapter/svd_factors.hpp"
 #include "config.hpp"
 #include "preimage/base/random.hpp"
 #include "probe/chain.hpp"

@@ -1,4 +1,4 @@
-// time limit: 240 s
+// time limit: 420 s
 // A whole sweep gives the same values on one rank and on three, and after a kill in the middle of
 // its runs.
 #include <gtest/gtest.h>
