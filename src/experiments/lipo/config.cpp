@@ -6,6 +6,7 @@
 
 #include "arms/arm.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lm/t5/vec2text.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 
 namespace preimage::lipo {
@@ -104,6 +105,31 @@ void require_model(const std::string& field, const std::string& path, base::Conf
         str("\"lipo.", field, "\": \"", path, "\": no checkpoint folder (no config.json there)"));
 }
 
+// Of what vec2text's folders say themselves; no weight is read.
+void check_inverter(const InverterConfig& c, base::ConfigErrors& errors) {
+  const auto count = errors.size();
+  require_model("embedder", c.embedder, errors);
+  require_model("vec2text_model", c.model, errors);
+  if (!c.corrector.empty()) require_model("vec2text_corrector", c.corrector, errors);
+  if (errors.size() > count) return;
+  if (c.pooling == "pipeline" && !fs::exists(fs::path(c.embedder) / "modules.json"))
+    errors.push_back(str("\"lipo.embedder_pooling\": found \"pipeline\", but ", c.embedder,
+                         " has no modules.json; \"mean\" takes the bare mean over tokens"));
+  const auto expect = [&](const char* field, const std::string& folder, bool corrector) {
+    if (lm::is_vec2text_folder(folder) && lm::read_vec2text_config(folder).corrector == corrector)
+      return;
+    errors.push_back(str("\"lipo.", field, "\": \"", folder, "\": is no ",
+                         corrector ? "corrector" : "inversion model", " of vec2text"));
+  };
+  expect("vec2text_model", c.model, false);
+  if (c.corrector.empty()) return;
+  expect("vec2text_corrector", c.corrector, true);
+  if (c.pooling != "mean")
+    errors.push_back(str("\"lipo.embedder_pooling\": found \"", c.pooling,
+                         "\", expected \"mean\": vec2text's corrector compares bare means over "
+                         "tokens (gtr_base)"));
+}
+
 }  // namespace
 
 void TargetConfig::fields(base::Fields& f) {
@@ -200,15 +226,7 @@ base::ConfigErrors LipoConfig::check() const {
   require_model("model", target.model, errors);
   if (!target.adapter.empty())
     require_file("adapter", target.adapter + "/adapter_config.json", errors);
-  require_model("embedder", inverter.embedder, errors);
-  require_model("vec2text_model", inverter.model, errors);
-  if (!inverter.corrector.empty()) {
-    require_model("vec2text_corrector", inverter.corrector, errors);
-    if (inverter.pooling != "mean")
-      errors.push_back(str("\"lipo.embedder_pooling\": found \"", inverter.pooling,
-                           "\", expected \"mean\": vec2text's corrector compares bare means over "
-                           "tokens (gtr_base)"));
-  }
+  check_inverter(inverter, errors);
   require_file("items.path", items.path, errors);
   if (!items.test_path.empty()) require_file("items.test_path", items.test_path, errors);
   for (const char* slot : {"{question}", "{instruction}"}) {
@@ -224,9 +242,9 @@ base::ConfigErrors LipoConfig::check() const {
         "\"lipo.hyperband_evals_path\" belongs to mode skip_hyperband, which needs it");
   if ((mode == "grid") == grid_path.empty())
     errors.push_back("\"lipo.grid_path\" belongs to mode grid, which needs it");
-  for (const auto& path : {hyperband_evals_path, grid_path}) {
-    if (!path.empty()) require_file("mode", path, errors);
-  }
+  if (!hyperband_evals_path.empty())
+    require_file("hyperband_evals_path", hyperband_evals_path, errors);
+  if (!grid_path.empty()) require_file("grid_path", grid_path, errors);
   if (!evaluate_proposals && std::ranges::find(arms, "capo") != arms.end())
     errors.push_back(
         "\"lipo.arms\" has capo, whose races need evaluations: evaluate_proposals is false");
