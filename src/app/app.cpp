@@ -3,15 +3,10 @@
 #include <ATen/Context.h>
 
 #include <cstdlib>
-#include <iostream>
-#include <sstream>
 
 #include "commands.hpp"
-#include "preimage/base/error.hpp"
-#include "preimage/base/str.hpp"
-#include "preimage/base/terminal.hpp"
+#include "lines/wrong_words.hpp"
 #include "preimage/run/manifest.hpp"
-#include "wrong_words.hpp"
 
 namespace preimage::app {
 namespace {
@@ -22,13 +17,6 @@ void choose_deterministic_kernels() {
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   at::globalContext().setFloat32MatmulPrecision("highest");
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-}
-
-int fail(base::ExitCode code, const std::string& text) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
-    std::cerr << "preimage: " << base::visible_text(line) << "\n";
-  return static_cast<int>(code);
 }
 
 std::string version() {
@@ -50,23 +38,8 @@ int main(int argc, char** argv) {
   add_method_commands(app, program);
   add_tool_commands(app, program);
   add_examples(app);
-  if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
-    return fail(base::ExitCode::bad_config, unknown);
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& asked) {  // --help, --version
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    return fail(base::ExitCode::bad_config, parse_complaint(app, error));
-  } catch (const base::Error& error) {
-    return fail(error.code(), error.what());
-  } catch (const std::exception& error) {
-    return fail(base::ExitCode::bug, std::string("bug: ") + error.what());
-  }
-  std::cout.flush();
-  if (!std::cout) return fail(base::ExitCode::io, "standard output: cannot be written");
-  return program.code;
+  return run_command_line(app, program,
+                          [&](const auto& error) { return parse_complaint(app, error); });
 }
 
 }  // namespace preimage::app

@@ -1,28 +1,17 @@
-// The commands of the program, one adding function for each group. A callback leaves the exit code
-// in Program::code.
+// The commands of the program, one adding function for each group.
 #pragma once
 
 #include <filesystem>
-#include <string>
 
-#include <CLI/CLI.hpp>
+#include "lines/program.hpp"
 
 namespace preimage::app {
-
-struct Program {
-  int argc;
-  char** argv;
-  int code = 0;
-};
 
 void add_run_commands(CLI::App& app, Program& program);  // run, launch, validate, submit
 void add_folder_commands(CLI::App& app,
                          Program& program);  // status, inspect, release, merge, export
 void add_method_commands(CLI::App& app, Program& program);  // methods, schema, help
-void add_tool_commands(CLI::App& app, Program& program);    // generate, score, embed, tokenize
-// Behind the --help of each command an example, behind that of the program its exit codes.
-void add_examples(CLI::App& app);
-
+void add_tool_commands(CLI::App& app, Program& program);  // generate, score, embed, tokenize, judge
 // DIR/results.h5 of a run's folder, or the file itself. ExitCode::bad_data when there is none.
 std::filesystem::path results_of(const std::filesystem::path& path);
 

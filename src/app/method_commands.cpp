@@ -3,11 +3,11 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "lines/wrong_words.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/run/config.hpp"
 #include "registry.hpp"
-#include "wrong_words.hpp"
 
 namespace preimage::app {
 namespace {

@@ -5,7 +5,6 @@
 
 #include <ATen/ATen.h>
 
-#include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/score.hpp"

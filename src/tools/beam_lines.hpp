@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "engine.hpp"
-#include "line_tool.hpp"
 #include "preimage/lm/generate/beam_search.hpp"
 
 namespace preimage::tools {

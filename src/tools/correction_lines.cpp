@@ -4,7 +4,6 @@
 
 #include <ATen/ATen.h>
 
-#include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 
 namespace preimage::tools {

@@ -7,7 +7,6 @@
 
 #include "beam_lines.hpp"
 #include "engine.hpp"
-#include "line_tool.hpp"
 #include "preimage/lm/t5/correct.hpp"
 
 namespace preimage::tools {

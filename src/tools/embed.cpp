@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 
-#include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/encoder/text_embedder.hpp"
@@ -37,7 +36,9 @@ class Embed : public LineTool {
 
   std::vector<std::string> warnings() const override { return engine_.warnings(); }
 
-  void load(c10::Device device) override { embedder_->load(engine_.load_options(device)); }
+  void load(const std::string& device) override {
+    embedder_->load(engine_.load_options(c10::Device(device)));
+  }
 
   void read(size_t index, const base::JsonNode& line, std::string_view) override {
     auto tokens = tokens_of(line);

@@ -89,12 +89,6 @@ std::vector<std::string> Engine::notes() const {
   return model_ ? model_->config().notes : config_.notes;
 }
 
-std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit) {
-  std::vector<int64_t> out(node.size());
-  for (size_t i = 0; i < out.size(); ++i) out[i] = node.at(i).integer(0, limit - 1);
-  return out;
-}
-
 std::optional<std::vector<int64_t>> Engine::tokens(const base::JsonNode& line,
                                                    const std::string& text, const std::string& ids,
                                                    bool add_special) const {

@@ -9,14 +9,22 @@
 #include <string>
 #include <vector>
 
-#include "conversation.hpp"
 #include "preimage/base/json_node.hpp"
+#include "preimage/lines/conversation.hpp"
+#include "preimage/lines/jsonl.hpp"
+#include "preimage/lines/line_tool.hpp"
 #include "preimage/lm/checkpoint/supported.hpp"
 #include "preimage/lm/model.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 #include "seq2seq.hpp"
 
 namespace preimage::tools {
+
+// The line tools' words.
+using lines::Conversations, lines::Top, lines::top_json;
+using lines::integer_or, lines::integers, lines::number_or;
+using lines::LineTool, lines::Outputs, lines::Results, lines::PlacedLine, lines::Places;
+using lines::shortest_number, lines::shortest_numbers;
 
 struct EngineOptions {
   std::filesystem::path model;                // checkpoint folder
@@ -92,8 +100,5 @@ class Engine {
   mutable Conversations conversations_;
   mutable std::mutex store_mutex_;  // the HDF5 library is not made for threads
 };
-
-// Integers of an array, each within [0, limit).
-std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit);
 
 }  // namespace preimage::tools

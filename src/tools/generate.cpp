@@ -3,7 +3,6 @@
 
 #include "beam_lines.hpp"
 #include "correction_lines.hpp"
-#include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/generate/generate.hpp"
@@ -44,9 +43,9 @@ class Generate : public LineTool {
   }
   void read(size_t index, const base::JsonNode& line, std::string_view raw) override;
   std::vector<std::string> warnings() const override { return engine_.generation_warnings(); }
-  void load(c10::Device device) override {
-    engine_.load(device);
-    corrections_.load(device);
+  void load(const std::string& device) override {
+    engine_.load(c10::Device(device));
+    corrections_.load(c10::Device(device));
   }
   void run(const std::vector<size_t>& indices, Results& results) override;
 

@@ -1,6 +1,5 @@
 #include "preimage/lm/score.hpp"
 
-#include "jsonl.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/lm/t5/tasks.hpp"
 #include "tools.hpp"
@@ -30,7 +29,7 @@ class ScoreTool : public LineTool {
     requests_.resize(lines);
   }
   std::vector<std::string> warnings() const override { return engine_.warnings(); }
-  void load(c10::Device device) override { engine_.load(device); }
+  void load(const std::string& device) override { engine_.load(c10::Device(device)); }
 
   void read(size_t index, const base::JsonNode& line, std::string_view raw) override {
     lm::ScoreRequest request;

@@ -1,10 +1,10 @@
-// The engine usable by itself: `preimage generate`, `score`, `embed` and `tokenize`.
+// The engine usable by itself: `preimage generate`, `score` and `embed`.
 #pragma once
 
 #include <memory>
 
 #include "engine.hpp"
-#include "line_tool.hpp"
+#include "preimage/cluster/session.hpp"
 
 namespace preimage::tools {
 
@@ -16,10 +16,8 @@ std::unique_ptr<LineTool> make_score(const EngineOptions& options, int64_t top);
 // `pooling`: pipeline (as the checkpoint's modules.json says) | mean | first.
 std::unique_ptr<LineTool> make_embed(const EngineOptions& options, const std::string& pooling);
 
-struct TokenizeOptions {
-  std::filesystem::path model;
-  bool add_special = false, skip_special = false;
-};
-std::unique_ptr<LineTool> make_tokenize(const TokenizeOptions& options);
+// lines::run_lines on all ranks, each on its own device; returns the exit code. Collective.
+int run_line_tool(const cluster::Session& session, const lines::LineOptions& options,
+                  LineTool& tool);
 
 }  // namespace preimage::tools

@@ -11,6 +11,7 @@ namespace preimage::app::tests {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class LineTools : public ProgramTest {
@@ -119,6 +120,39 @@ TEST_F(LineTools, ResumedOnAnyNumberOfRanksTheFileIsTheSame) {
   }
   expect_refused(generate({"--in", in, "--resume"}), 78,
                  "--resume goes on behind what a file holds");
+}
+
+// preimage becomes preimage-lines for tokenize and judge.
+TEST_F(LineTools, TokenizeAndJudgeStartWithoutTorchAndMpi) {
+  const std::string whole = program_;
+  program_ = whole + "-lines";
+  ::setenv("LD_TRACE_LOADED_OBJECTS", "1", 1);  // the loader lists them and starts nothing
+  const auto libraries = preimage({});
+  ::unsetenv("LD_TRACE_LOADED_OBJECTS");
+  EXPECT_THAT(libraries.out, HasSubstr("libc.so"));
+  for (const char* name : {"torch", "libmpi", "hdf5", "c10"})
+    EXPECT_THAT(libraries.out, Not(HasSubstr(name)));
+
+  program_ = whole;
+  const std::string model = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/qwen2_text";
+  const std::string input = "{\"text\": \"a b\"}\n{\"ids\": [5, 6]}\n";
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"tokenize", "--model", model, "--fields", "ids,text"},
+           {"tokenize", "--help"},
+           {"judge", "--help"},
+           {"tokenize", "--model", model, "--top", "3"},    // an option of score
+           {"tokenize", "--model", model, "--ouput", "x"},  // a slip
+           {"tokenize", "--model", model, "--threads", "4000"},
+           {"tokenize", "--model", path("nowhere")}}) {
+    const auto here = preimage(words, input);
+    ::setenv("PREIMAGE_WHOLE_PROGRAM", "1", 1);
+    const auto there = preimage(words, input);
+    ::unsetenv("PREIMAGE_WHOLE_PROGRAM");
+    const auto shown = base::join(words, " ");
+    EXPECT_EQ(here.code, there.code) << shown;
+    EXPECT_EQ(here.out, there.out) << shown;
+    EXPECT_EQ(here.err, there.err) << shown;
+  }
 }
 
 TEST_F(LineTools, JudgeHasThemToo) {

@@ -16,13 +16,13 @@ import tempfile
 BENCH = "bench"  # beside the rooms; above them all
 LEVELS = {"base": 0,
           "cluster": 1, "store": 1, "text": 1, "data": 1, "sandbox": 1, "nn": 1, "optim": 1,
-          "lm": 2, "bo": 2, "run": 2,
+          "lm": 2, "bo": 2, "run": 2, "lines": 2,
           "eval": 3,
           "tools": 4,  # and experiments/*
           "app": 5,
           BENCH: 6}
 # What a room may see beyond base, where its level alone would allow more.
-BESIDE = {"lm": {"nn", "text", "optim", "cluster"}, "bo": {"optim"}, "run": {"cluster", "store"},
+BESIDE = {"lm": {"nn", "text", "optim", "cluster"}, "bo": {"optim"}, "lines": {"text", "sandbox"}, "run": {"cluster", "store"},
           "eval": {"lm", "data", "text", "sandbox"}}
 TORCH = {"cluster", "nn", "optim", "lm", "bo", "run", "eval", "experiments", "tools", "app", BENCH}
 FOREIGN = [  # pattern of the header, what it is called, rooms that may include it
@@ -31,7 +31,7 @@ FOREIGN = [  # pattern of the header, what it is called, rooms that may include 
     (r"(.*/)?(hdf5(_hl)?|H5\w*)\.h$", "hdf5.h", {"store"}),
     (r"CLI/", "CLI11", {"app"}),
     (r"seccomp\.h$|(linux|sys)/(seccomp|filter)\.h$|linux/sched\.h$", "seccomp", {"sandbox"}),
-    (r"sched\.h$", "sched.h", {"sandbox", "cluster"}),  # cluster: affinity of threads
+    (r"sched\.h$", "sched.h", {"sandbox", "base", "cluster"}),  # base: affinity of threads
     (r"spdlog/", "spdlog", {"base"}),
     (r"openssl/", "openssl", {"base"}),
     (r"zlib\.h$", "zlib", {"data"}),

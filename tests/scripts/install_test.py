@@ -42,7 +42,7 @@ class Install(unittest.TestCase):
         ended = subprocess.run([self.prefix / "bin/preimage", "--version"], capture_output=True, text=True, check=False)
         self.assertEqual(ended.returncode, 0, ended.stderr)
         self.assertTrue(ended.stdout.startswith("preimage 0."))
-        for helper in ("preimage-sandbox", "preimage-hdf5"):
+        for helper in ("preimage-lines", "preimage-sandbox", "preimage-hdf5"):
             self.assertTrue(os.access(self.prefix / "bin" / helper, os.X_OK), helper)
 
     def test_the_installed_program_reads_hdf5_files(self):

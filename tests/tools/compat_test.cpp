@@ -67,7 +67,7 @@ std::unique_ptr<LineTool> make_tool(const Json& expected, const fs::path& folder
   }
   const auto command = expected["command"].get<std::string>();
   if (command == "tokenize") {
-    return make_tokenize(
+    return lines::make_tokenize(
         {.model = engine.model, .add_special = engine.add_special, .skip_special = skip_special});
   }
   if (command == "generate") return make_generate(engine);

@@ -1,14 +1,9 @@
-// Lines of the engine tools: what is refused, in which words; numbers and line ends.
+// Lines of the engine tools: what is refused, in which words.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cmath>
-#include <cstdlib>
-
-#include "jsonl.hpp"
 #include "preimage/base/error.hpp"
-#include "preimage/base/random.hpp"
+#include "preimage/lines/tokenize.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {
@@ -22,7 +17,7 @@ const std::string kFixtures = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/";
 std::string refusal(LineTool& tool, const std::string& text) {
   tool.prepare(1);
   try {
-    const auto line = parse_line({7, text}, "F");
+    const auto line = lines::parse_line({7, text}, "F");
     tool.read(0, base::JsonNode(line, "F:7"), text);
   } catch (const base::Error& error) {
     return std::to_string(static_cast<int>(error.code())) + " " + error.what();
@@ -112,7 +107,7 @@ TEST(Lines, GenerateFromEmbeddings) {
 TEST(Lines, ScoreEmbedTokenize) {
   const EngineOptions engine{.model = kFixtures + "qwen2_text"};
   const auto score = make_score(engine, 0), embed = make_embed(engine, "mean"),
-             tokenize = make_tokenize({.model = engine.model});
+             tokenize = lines::make_tokenize({.model = engine.model});
   EXPECT_EQ(refusal(*score, R"({"prompt":"a","continuation":"b"})"), "");
   EXPECT_THAT(refusal(*score, R"({"prompt":"a"})"), HasSubstr("65 F:7: found no \"continuation\""));
   EXPECT_THAT(refusal(*score, R"({"continuation":"a"})"), HasSubstr("65 F:7: found no \"prompt\""));
@@ -135,54 +130,6 @@ TEST(Lines, AModelWithoutATokenizer) {
   EXPECT_THAT(refusal(*tool, R"({"prompt":"a"})"),
               HasSubstr("has no tokenizer; give \"prompt_ids\""));
   EXPECT_THAT(refusal(*tool, R"({"prompt_ids":[5],"stop":["a"]})"), HasSubstr("give \"stop_ids\""));
-}
-
-TEST(Lines, SplitAtBothLineEnds) {
-  const auto lines = split_lines("\xEF\xBB\xBF{}\r\n\n{}\n\n\n");
-  ASSERT_EQ(lines.size(), 3u);
-  EXPECT_EQ(lines[0].text, "{}");
-  EXPECT_EQ(lines[1].text, "");
-  EXPECT_EQ(lines[2].number, 3);
-  EXPECT_TRUE(split_lines("\n\n").empty());
-  EXPECT_EQ(split_lines("{}").size(), 1u);
-}
-
-TEST(Lines, AnIdIsTheLineNumberOrOwn) {
-  EXPECT_EQ(parse_line({7, "{}"}, "F")["id"], 7);
-  EXPECT_EQ(parse_line({7, R"({"id":null})"}, "F")["id"], 7);
-  EXPECT_EQ(parse_line({7, R"({"id":"x"})"}, "F")["id"], "x");
-}
-
-// The text is the shortest that a float reads back as: no shorter %.{n}g does.
-TEST(Lines, NumbersAreTheShortestOfTheirFloat) {
-  const base::RandomStream stream(1, "numbers", "test");
-  for (uint64_t i = 0; i < 20000; ++i) {
-    const auto value = std::bit_cast<float>(stream.bits(i));
-    if (!std::isfinite(value)) continue;
-    const auto text = line_text(shortest_number(value));
-    EXPECT_EQ(std::bit_cast<int32_t>(std::strtof(text.c_str(), nullptr)),
-              std::bit_cast<int32_t>(value))
-        << text;
-    char wide[64];
-    int digits = 1;
-    while (std::snprintf(wide, sizeof wide, "%.*g", digits, value),
-           std::strtof(wide, nullptr) != value)
-      ++digits;
-    const auto significant = [](std::string number) {
-      number = number.substr(0, number.find('e'));
-      std::erase_if(number, [](char c) { return c < '0' || c > '9'; });
-      number.erase(0, number.find_first_not_of('0'));
-      while (!number.empty() && number.back() == '0') number.pop_back();
-      return static_cast<int>(number.size());
-    };
-    EXPECT_LE(significant(text), digits) << text << " for " << wide;
-  }
-  EXPECT_EQ(line_text(shortest_number(0.1f)), "0.1");
-  EXPECT_EQ(line_text(base::Json::parse(
-                R"({"b":[1,2.0,-0.0,[],{},null,"é\"",true,1e300],"a":{"x":0.25}})")),
-            R"({"a":{"x":0.25},"b":[1,2.0,-0.0,[],{},null,"é\"",true,1e+300]})");
-  EXPECT_TRUE(shortest_number(NAN).is_null());
-  EXPECT_TRUE(shortest_number(-INFINITY).is_null());
 }
 
 }  // namespace

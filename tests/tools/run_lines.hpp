@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "jsonl.hpp"
 #include "preimage/base/json.hpp"
+#include "preimage/lines/tokenize.hpp"
 #include "tools.hpp"
 
 namespace preimage::tools {
@@ -27,13 +27,13 @@ struct Collected : Results {
 
 // Outputs of all lines of a file, one behind the other.
 inline std::vector<base::Json> run_text(LineTool& tool, std::string_view text) {
-  const auto lines = split_lines(text);
+  const auto lines = lines::split_lines(text);
   tool.prepare(lines.size());
   for (size_t i = 0; i < lines.size(); ++i) {
-    const auto line = parse_line(lines[i], "F");
+    const auto line = lines::parse_line(lines[i], "F");
     tool.read(i, base::JsonNode(line, "F:" + std::to_string(i + 1)), lines[i].text);
   }
-  tool.load(c10::kCPU);
+  tool.load("cpu");
   std::vector<size_t> all(lines.size());
   std::iota(all.begin(), all.end(), 0);
   Collected results(lines.size());

@@ -124,21 +124,25 @@ Tokenizer parse_tiktoken(std::string_view lines, const std::string& pattern,
 }
 
 Tokenizer load_tokenizer(const fs::path& folder) {
-  const auto config = read_tokenizer_config(folder);
+  auto config = read_tokenizer_config(folder);
   const fs::path path = folder / "tokenizer.json";
   std::unique_ptr<Parts> parts;
   std::vector<std::string> warnings;
+  std::string name;  // of the tokenizer's class
   if (fs::exists(path)) {
     const auto json = base::read_file(path, kTokenizerBytes);
     parts = parts_of_text(json, path.string(), [&](base::Json& document) {
       warnings.clear();  // a file that is not as it should be is read twice
-      apply_class(folder, config, document, warnings);
+      name = class_of(folder, config, document);
+      apply_class(name, config, document, warnings);
     });
+    add_class_tokens(name, config);
     parts->sha256 = base::sha256_hex(json);
   } else {
     parts = parts_from_old_files(folder, config);
   }
   apply_config(*parts, config);
+  set_class_ends(name, config, *parts);
   parts->warnings.insert(parts->warnings.end(), warnings.begin(), warnings.end());
   index_tokens(*parts);
   read_names(*parts, config, folder);

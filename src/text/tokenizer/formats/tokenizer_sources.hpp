@@ -31,9 +31,18 @@ std::unique_ptr<Tokenizer::Parts> json_parts(const base::Json& document, const s
 std::unique_ptr<Tokenizer::Parts> parts_from_old_files(const std::filesystem::path& folder,
                                                        const TokenizerConfig& config);
 
-// Sets in a tokenizer.json what its class takes from tokenizer_config.json alone, present or not.
-void apply_class(const std::filesystem::path& folder, const TokenizerConfig& config,
-                 base::Json& document, std::vector<std::string>& warnings);
+// The class that transformers 5 reads a folder's tokenizer.json with, without "Fast"; "" for one
+// that takes the file as it is.
+std::string class_of(const std::filesystem::path& folder, const TokenizerConfig& config,
+                     const base::Json& document);
+// Sets in a tokenizer.json what that class brings itself, present or not.
+void apply_class(const std::string& name, const TokenizerConfig& config, base::Json& document,
+                 std::vector<std::string>& warnings);
+// The special tokens that the class has where the configuration says nothing of them.
+void add_class_tokens(const std::string& name, TokenizerConfig& config);
+// The tokens that the class puts around a text, whatever the file says; after all tokens are there.
+void set_class_ends(const std::string& name, const TokenizerConfig& config,
+                    Tokenizer::Parts& parts);
 
 // Adds the tokens that the configuration lists or names, and takes its settings.
 void apply_config(Tokenizer::Parts& parts, const TokenizerConfig& config);

@@ -5,7 +5,7 @@
 
 #include "preimage/base/str.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 // What other programs call a field of ours.
@@ -178,4 +178,4 @@ std::vector<std::string> NearFields::warnings(const std::string& name) const {
   return out;
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -1,11 +1,13 @@
+#include "preimage/lines/tokenize.hpp"
+
 #include <optional>
 
-#include "conversation.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/lines/conversation.hpp"
+#include "preimage/lines/jsonl.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
-#include "tools.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 class Tokenize : public LineTool {
@@ -56,7 +58,7 @@ class Tokenize : public LineTool {
     return out;
   }
 
-  void load(c10::Device) override {}
+  void load(const std::string&) override {}
 
   void run(const std::vector<size_t>& indices, Results& results) override {
     for (size_t i = 0; i < indices.size(); ++i) results.done(i, {std::move(outputs_[indices[i]])});
@@ -88,4 +90,4 @@ std::unique_ptr<LineTool> make_tokenize(const TokenizeOptions& options) {
   return std::make_unique<Tokenize>(options);
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

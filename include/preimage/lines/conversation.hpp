@@ -13,7 +13,7 @@
 #include "preimage/text/chat_template.hpp"
 #include "preimage/text/tokenizer/tokenizer.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 class Conversations {
  public:
@@ -44,4 +44,4 @@ class Conversations {
 std::vector<int> assistant_mask(const text::Encoding& encoding,
                                 const std::vector<std::pair<size_t, size_t>>& generated);
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -11,7 +11,7 @@
 
 #include "preimage/base/json.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 // The known field that `name`, which is none of them, was likely meant to be; "" for none: one slip
 // of the keyboard (more in long names), other case or hyphens, words left out or put in
@@ -58,4 +58,4 @@ class NearFields {
   std::map<std::string, Seen> seen_;
 };
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

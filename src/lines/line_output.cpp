@@ -4,11 +4,11 @@
 #include <cstdio>
 #include <set>
 
-#include "jsonl.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
+#include "preimage/lines/jsonl.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 namespace fs = std::filesystem;
@@ -152,4 +152,4 @@ void LineOutput::close() {
   if (!path_.empty()) base::sync_path(path_);
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -1,17 +1,16 @@
-// From a file of lines to a file of lines on any number of ranks: each rank reads its own block of
-// lines, checks it wholly, and only then does anybody load a model.
+// From a file of lines to a file of lines, by one process or by several: each reads its own block
+// of lines, checks it wholly, and only then does anybody load a model.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <c10/core/Device.h>
-
 #include "preimage/base/json_node.hpp"
-#include "preimage/cluster/session.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 struct LineOptions {
   std::string in = "-", out = "-";  // "-": standard input, standard output
@@ -21,7 +20,7 @@ struct LineOptions {
   std::vector<std::string> fields;  // of the tool's output, in this order; empty: all
   std::string device = "auto";      // auto | cpu | cuda
   int threads = 0;    // of each rank; 0: the cores of the host divided among its ranks
-  bool fast = false;  // nn::FreeOrder; every line of the output says so
+  bool fast = false;  // bits may depend on the batch; every line of the output says so
 };
 
 // What a line becomes: one object or several, without the id.
@@ -59,15 +58,51 @@ class LineTool {
   virtual void read(size_t index, const base::JsonNode& line, std::string_view text) = 0;
   // What the user should know of the checkpoint and the lines, one line each: after reading.
   virtual std::vector<std::string> warnings() const { return {}; }
-  virtual void load(c10::Device device) = 0;
+  virtual void load(const std::string& device) = 0;  // "cpu", "cuda:0"
   // What the user is told of the model, after load(): a line each.
   virtual std::vector<std::string> notes() const { return {}; }
   // Gives the results of the lines `indices` as soon as they are there.
   virtual void run(const std::vector<size_t>& indices, Results& results) = 0;
 };
 
-// Runs the tool on all ranks; the output is in the order of the input, and a line stands in it as
-// soon as it and those before it are done (line_output.hpp). Returns the exit code. Collective.
-int run_line_tool(const cluster::Session& session, const LineOptions& options, LineTool& tool);
+// The processes that share the lines; each calls the same functions in the same order.
+class Team {
+ public:
+  virtual ~Team() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // The texts of all, by rank.
+  virtual std::vector<std::string> all_gather(const std::string& text) const = 0;
+  // What `action` gives on the first, for all; what it throws, all throw.
+  virtual std::string on_root(const std::function<std::string()>& action) const = 0;
+  // What one throws, all throw.
+  virtual void together(const std::function<void()>& action) const = 0;
+  // Calls `range(begin, end)` for parts of [0, count) on the threads of this process.
+  virtual void each(int64_t count, const std::function<void(int64_t, int64_t)>& range) const = 0;
 
-}  // namespace preimage::tools
+  bool root() const { return rank() == 0; }
+};
+
+// One process with so many threads.
+class Alone : public Team {
+ public:
+  explicit Alone(int threads) : threads_(threads) {}
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  std::vector<std::string> all_gather(const std::string& text) const override { return {text}; }
+  std::string on_root(const std::function<std::string()>& action) const override {
+    return action();
+  }
+  void together(const std::function<void()>& action) const override { action(); }
+  void each(int64_t count, const std::function<void(int64_t, int64_t)>& range) const override;
+
+ private:
+  int threads_;
+};
+
+// Runs the tool on `device`; the output is in the order of the input, and a line stands in it as
+// soon as it and those before it are done (line_output.hpp). Throws base::Error. Collective.
+void run_lines(const Team& team, const LineOptions& options, const std::string& device,
+               LineTool& tool);
+
+}  // namespace preimage::lines

@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tools.hpp"
-
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 using base::Json;
@@ -13,9 +11,38 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-std::vector<std::string> known() {
-  auto fields = make_generate({.model = "."})->input_fields();
-  fields.push_back("id");
+// Those of generate.
+const std::vector<std::string>& known() {
+  static const std::vector<std::string> fields = {"id",
+                                                  "prompt",
+                                                  "prompt_ids",
+                                                  "messages",
+                                                  "tools",
+                                                  "documents",
+                                                  "add_generation_prompt",
+                                                  "chat_template",
+                                                  "continue_final_message",
+                                                  "return_assistant_tokens_mask",
+                                                  "max_new_tokens",
+                                                  "temperature",
+                                                  "top_k",
+                                                  "top_p",
+                                                  "min_p",
+                                                  "seed",
+                                                  "repetition_penalty",
+                                                  "no_repeat_ngram",
+                                                  "n",
+                                                  "stop",
+                                                  "stop_ids",
+                                                  "ignore_eos",
+                                                  "soft_prompt",
+                                                  "num_beams",
+                                                  "length_penalty",
+                                                  "early_stopping",
+                                                  "embedding",
+                                                  "hypothesis_embedding",
+                                                  "steps",
+                                                  "sequence_beams"};
   return fields;
 }
 
@@ -75,4 +102,4 @@ TEST(NearFields, EachNameIsOneWarningWithItsFirstLine) {
 }
 
 }  // namespace
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -6,7 +6,7 @@
 
 #include "preimage/base/str.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 constexpr auto kInterval = std::chrono::milliseconds(200);
@@ -56,4 +56,4 @@ void LineProgress::draw() {
   drawn_ = true;
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

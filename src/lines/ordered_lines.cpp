@@ -2,7 +2,7 @@
 
 #include "preimage/base/error.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 void OrderedLines::add(size_t place, std::string text) {
   base::check(place >= next_ && place < waiting_.size() && !waiting_[place],
@@ -16,4 +16,4 @@ void OrderedLines::add(size_t place, std::string text) {
   if (!ready.empty()) write_(ready);
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -1,6 +1,6 @@
 #include <map>
 
-#include "commands.hpp"
+#include "program.hpp"
 
 namespace preimage::app {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 class OrderedLines {
  public:
@@ -27,4 +27,4 @@ class OrderedLines {
   Write write_;
 };
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -1,4 +1,4 @@
-#include "jsonl.hpp"
+#include "preimage/lines/jsonl.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -11,7 +11,7 @@
 #include "preimage/base/json_node.hpp"
 #include "preimage/base/str.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 constexpr base::JsonLimits kLineLimits{.max_bytes = 64ull << 20};
@@ -153,4 +153,10 @@ double number_or(const base::JsonNode& line, const char* name, double otherwise)
   return given ? given->number() : otherwise;
 }
 
-}  // namespace preimage::tools
+std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit) {
+  std::vector<int64_t> out(node.size());
+  for (size_t i = 0; i < out.size(); ++i) out[i] = node.at(i).integer(0, limit - 1);
+  return out;
+}
+
+}  // namespace preimage::lines

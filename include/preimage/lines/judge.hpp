@@ -6,7 +6,7 @@
 
 #include "preimage/sandbox/pool.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 struct JudgeOptions {
   std::string in = "-", out = "-";  // "-": standard input, standard output
@@ -24,4 +24,4 @@ struct JudgeOptions {
 // one did not. Throws base::Error.
 int run_judge(const JudgeOptions& options);
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

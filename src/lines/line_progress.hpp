@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 struct LineCounts {
   size_t done = 0, total = 0;
@@ -38,4 +38,4 @@ class LineProgress {
   std::chrono::steady_clock::time_point start_, last_;
 };
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

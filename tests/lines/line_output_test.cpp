@@ -11,7 +11,7 @@
 #include "ordered_lines.hpp"
 #include "preimage/base/error.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 namespace fs = std::filesystem;
@@ -139,4 +139,4 @@ TEST(LineOutputs, FieldsAreOfTheOutput) {
 }
 
 }  // namespace
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -1,8 +1,8 @@
-#include "conversation.hpp"
+#include "preimage/lines/conversation.hpp"
 
 #include "preimage/base/error.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 std::vector<std::string> Conversations::fields() {
   return {"messages",
@@ -65,4 +65,4 @@ std::vector<int> assistant_mask(const text::Encoding& encoding,
   return out;
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -1,10 +1,9 @@
-#include "judge.hpp"
+#include "preimage/lines/judge.hpp"
 
 #include <cstdio>
 #include <map>
 #include <set>
 
-#include "jsonl.hpp"
 #include "line_output.hpp"
 #include "line_progress.hpp"
 #include "near_fields.hpp"
@@ -14,8 +13,9 @@
 #include "preimage/base/output.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/terminal.hpp"
+#include "preimage/lines/jsonl.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 using base::Json;
@@ -216,4 +216,4 @@ int run_judge(const JudgeOptions& options) {
   return options.require_pass ? check_references(records) : 0;
 }
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

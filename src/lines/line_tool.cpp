@@ -1,14 +1,14 @@
-#include "line_tool.hpp"
+#include "preimage/lines/line_tool.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 
-#include <ATen/Parallel.h>
-
-#include "jsonl.hpp"
 #include "line_output.hpp"
 #include "line_progress.hpp"
 #include "near_fields.hpp"
@@ -17,10 +17,9 @@
 #include "preimage/base/output.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/terminal.hpp"
-#include "preimage/cluster/placement.hpp"
-#include "preimage/nn/free_order.hpp"
+#include "preimage/lines/jsonl.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 namespace {
 
 using base::Json;
@@ -32,7 +31,7 @@ class LineRun {
     ResultLines(LineRun& run, OrderedLines& ordered)
         : run_(run),
           ordered_(ordered),
-          progress_(run.tool_.name(), run.todo_.size(), run.world_.root()) {}
+          progress_(run.tool_.name(), run.todo_.size(), run.team_.root()) {}
     void done(size_t place, Outputs outputs) override {
       const size_t index = run_.todo_.at(place);
       auto text = run_.text_of(index, outputs);
@@ -49,48 +48,44 @@ class LineRun {
   };
 
  public:
-  LineRun(const cluster::Session& session, const LineOptions& options, LineTool& tool)
-      : session_(session), world_(session.world()), options_(options), tool_(tool) {}
+  LineRun(const Team& team, const LineOptions& options, LineTool& tool)
+      : team_(team), options_(options), tool_(tool) {}
 
-  int operator()() {
-    const auto placement =
-        cluster::place(session_, {.device = options_.device, .threads = options_.threads});
-    cluster::apply(placement);
-    const auto text = cluster::on_root(world_, [&] {
+  void operator()(const std::string& device) {
+    const auto text = team_.on_root([&] {
       require_fields(options_.fields, tool_.output_fields());
       base::require_writable(options_.out);
       base::refuse_same_file(options_.out, {options_.in});
       return read_input(options_.in);
     });
     take_block(split_lines(text));
-    cluster::together(world_, [&] { read_block(); });
+    team_.together([&] { read_block(); });
     report_near_fields();
     require_unique_ids();
-    if (world_.root()) {
+    if (team_.root()) {
       for (const auto& warning : tool_.warnings())
         std::fprintf(stderr, "preimage: %s\n", warning.c_str());
     }
     if (options_.resume) take_finished();
     // No model is loaded for a rank without work; all ranks get here, or none does.
-    cluster::together(world_, [&] {
-      if (world_.root() && !options_.resume) forget_parts(options_.out);
-      if (!todo_.empty()) tool_.load(placement.device);
+    team_.together([&] {
+      if (team_.root() && !options_.resume) forget_parts(options_.out);
+      if (!todo_.empty()) tool_.load(device);
     });
-    if (world_.root()) {
+    if (team_.root()) {
       for (const auto& note : tool_.notes())
         std::fprintf(stderr, "preimage: note: %s\n", note.c_str());
     }
-    cluster::together(world_, [&] { write_results(); });
+    team_.together([&] { write_results(); });
     gather();
     report_skipped();
-    return 0;
   }
 
  private:
   // Neighbouring lines stay together, so that the blocks of the ranks follow each other.
   void take_block(const std::vector<RawLine>& lines) {
-    const size_t count = lines.size(), size = static_cast<size_t>(world_.size()),
-                 rank = static_cast<size_t>(world_.rank());
+    const size_t count = lines.size(), size = static_cast<size_t>(team_.size()),
+                 rank = static_cast<size_t>(team_.rank());
     block_.assign(lines.begin() + static_cast<int64_t>(count * rank / size),
                   lines.begin() + static_cast<int64_t>(count * (rank + 1) / size));
   }
@@ -107,7 +102,7 @@ class LineRun {
     KnownFields fields(known, tool_.output_fields());
     std::vector<std::vector<NearField>> near(block_.size());
     std::vector<std::optional<base::Error>> errors(block_.size());
-    at::parallel_for(0, static_cast<int64_t>(block_.size()), 8, [&](int64_t begin, int64_t end) {
+    team_.each(static_cast<int64_t>(block_.size()), [&](int64_t begin, int64_t end) {
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         try {
           lines_[i] = parse_line(block_[i], input_name(options_.in));
@@ -136,8 +131,8 @@ class LineRun {
   void require_unique_ids() {
     auto mine = Json::array();
     for (const size_t i : good_) mine.push_back({block_[i].number, lines_[i]["id"]});
-    const auto all = world_.all_gather(mine.dump());
-    cluster::together(world_, [&] {
+    const auto all = team_.all_gather(mine.dump());
+    team_.together([&] {
       std::map<std::string, int64_t> seen;
       for (const auto& part : all) {
         for (const auto& entry : Json::parse(part)) {
@@ -158,7 +153,7 @@ class LineRun {
 
   // What an interrupted run left is brought into the order of the input; what lacks is to do.
   void take_finished() {
-    const auto text = cluster::on_root(world_, [&] {
+    const auto text = team_.on_root([&] {
       const auto resumed = resume_lines(options_.out, ids_, input_name(options_.in));
       return Json{{"finished", resumed.finished}, {"follows", resumed.follows}}.dump();
     });
@@ -171,11 +166,10 @@ class LineRun {
   // The lines of this rank, each as soon as those before it are done.
   void write_results() {
     output_.emplace(LineOutputOptions{.out = options_.out,
-                                      .rank = world_.rank(),
-                                      .into_part = !world_.root() || !follows_,
+                                      .rank = team_.rank(),
+                                      .into_part = !team_.root() || !follows_,
                                       .append = options_.resume});
     OrderedLines ordered(todo_.size(), [&](const std::string& text) { output_->write(text); });
-    const nn::FreeOrder order(options_.fast);
     ResultLines results(*this, ordered);
     if (!todo_.empty()) tool_.run(todo_, results);
     base::check(ordered.complete(), "a tool gives a result for every line");
@@ -214,7 +208,7 @@ class LineRun {
   }
 
   // Whether the first rank did not write all lines in their order itself.
-  bool gathers() const { return world_.size() > 1 || !follows_; }
+  bool gathers() const { return team_.size() > 1 || !follows_; }
 
   // What is finished and what was made here, in the order of this rank's lines.
   std::string block_text() const {
@@ -227,23 +221,23 @@ class LineRun {
   }
 
   void gather() {
-    const auto parts = gathers() ? world_.all_gather(block_text()) : std::vector<std::string>();
+    const auto parts = gathers() ? team_.all_gather(block_text()) : std::vector<std::string>();
     const bool file = is_file_output(options_.out);
-    cluster::together(world_, [&] {
+    team_.together([&] {
       // In a stream the first rank's lines stand already.
-      for (size_t i = 1; world_.root() && !file && i < parts.size(); ++i) output_->write(parts[i]);
+      for (size_t i = 1; team_.root() && !file && i < parts.size(); ++i) output_->write(parts[i]);
       output_->close();
     });
     if (!file || !gathers()) return;
-    cluster::on_root(world_, [&] {
+    team_.on_root([&] {
       gather_lines(options_.out, parts);
       return std::string();
     });
   }
 
   void report_near_fields() {
-    const auto all = world_.all_gather(near_.to_json().dump());
-    if (!world_.root()) return;
+    const auto all = team_.all_gather(near_.to_json().dump());
+    if (!team_.root()) return;
     NearFields joined;
     for (const auto& part : all) joined.join(Json::parse(part));
     for (const auto& warning : joined.warnings(input_name(options_.in)))
@@ -253,8 +247,8 @@ class LineRun {
   void report_skipped() {
     if (!options_.skip_bad_lines) return;
     auto mine = Json(skipped_);
-    const auto all = world_.all_gather(mine.dump());
-    if (!world_.root()) return;
+    const auto all = team_.all_gather(mine.dump());
+    if (!team_.root()) return;
     std::vector<std::string> errors;
     for (const auto& part : all) {
       for (const auto& error : Json::parse(part)) errors.push_back(error);
@@ -266,8 +260,7 @@ class LineRun {
     std::fprintf(stderr, "preimage: %zu bad lines skipped\n", errors.size());
   }
 
-  const cluster::Session& session_;
-  const cluster::Communicator& world_;
+  const Team& team_;
   const LineOptions& options_;
   LineTool& tool_;
   std::vector<RawLine> block_;    // of this rank; views of the input
@@ -285,12 +278,31 @@ class LineRun {
 
 }  // namespace
 
-int run_line_tool(const cluster::Session& session, const LineOptions& options, LineTool& tool) {
-  return cluster::run_ranked(
-      session, [&] { return LineRun(session, options, tool)(); },
-      [](base::ExitCode, const std::string& text) {
-        std::fprintf(stderr, "preimage: %s\n", base::visible_text(text).c_str());
-      });
+void Alone::each(int64_t count, const std::function<void(int64_t, int64_t)>& range) const {
+  constexpr int64_t kPart = 8;
+  std::atomic<int64_t> next = 0;
+  std::exception_ptr failure;
+  std::once_flag failed;
+  const auto work = [&] {
+    try {
+      for (int64_t begin = next.fetch_add(kPart); begin < count; begin = next.fetch_add(kPart))
+        range(begin, std::min(begin + kPart, count));
+    } catch (...) {
+      std::call_once(failed, [&] { failure = std::current_exception(); });
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    const int64_t parts = (count + kPart - 1) / kPart;
+    for (int64_t i = 1; i < std::min<int64_t>(threads_, parts); ++i) helpers.emplace_back(work);
+    work();
+  }
+  if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace preimage::tools
+void run_lines(const Team& team, const LineOptions& options, const std::string& device,
+               LineTool& tool) {
+  LineRun(team, options, tool)(device);
+}
+
+}  // namespace preimage::lines

@@ -14,7 +14,7 @@
 #include "preimage/base/file.hpp"
 #include "preimage/base/output.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 // Id (as JSON text) -> the whole lines of its results, each with its "\n".
 using FinishedLines = std::map<std::string, std::string>;
@@ -67,4 +67,4 @@ bool is_file_output(const std::string& out);
 // Throws ExitCode::bad_config unless `fields` (of --fields) are among those of the output.
 void require_fields(const std::vector<std::string>& fields, const std::vector<std::string>& known);
 
-}  // namespace preimage::tools
+}  // namespace preimage::lines

@@ -9,7 +9,7 @@
 
 #include "preimage/base/json_node.hpp"
 
-namespace preimage::tools {
+namespace preimage::lines {
 
 // The whole of a regular file, or of standard input for "-".
 std::string read_input(const std::string& in);
@@ -44,4 +44,7 @@ int64_t integer_or(const base::JsonNode& line, const char* name, int64_t otherwi
                    int64_t high = INT64_MAX);
 double number_or(const base::JsonNode& line, const char* name, double otherwise);
 
-}  // namespace preimage::tools
+// Integers of an array, each within [0, limit).
+std::vector<int64_t> integers(const base::JsonNode& node, int64_t limit);
+
+}  // namespace preimage::lines
