@@ -134,7 +134,6 @@ TEST_F(LineTools, TokenizeAndJudgeStartWithoutTorchAndMpi) {
     EXPECT_THAT(libraries.out, Not(HasSubstr(name)));
 
   program_ = whole;
-  const std::string model = std::string(PREIMAGE_TEST_DATA) + "/lm/fixtures/qwen2_text";
   const std::string input = "{\"text\": \"a b\"}\n{\"ids\": [5, 6]}\n";
   for (const auto& words : std::vector<std::vector<std::string>>{
            {"tokenize", "--model", model, "--fields", "ids,text"},

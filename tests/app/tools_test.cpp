@@ -78,7 +78,8 @@ TEST_F(Tools, FastIsWrittenIntoTheResults) {
 }
 
 TEST_F(Tools, GenerateStops) {
-  const Json ids = truth[2]["prompt_ids"], made = truth[2]["ids"];  // "of" ";" ...
+  const Json ids = {283, 290, 265, 277, 106, 15, 224, 293, 291, 292, 295, 202};
+  const Json made = {284, 30};  // what transformers writes behind them: "of" ";" ...
   const auto out = run(command("generate", {"--batch", "2"}),
                        {{{"prompt_ids", ids}, {"stop", Json::array({"zz", ";"})}, {"n", 2}},
                         {{"prompt_ids", ids}, {"stop", "f;"}},
