@@ -149,6 +149,7 @@ void Scheduler::end_by_memory(Slot& slot, int processes, int64_t rss_bytes) {
 void Scheduler::look_at(Slot& slot, double now) {
   auto& seen = slot.watch;
   seen.next_look_s = now + kLookS;
+  slot.listen();
   look_at_delays(slot);
   look_at_judge(slot);
   if (slot.program() == 0) return;

@@ -153,7 +153,6 @@ void Slot::start(Job job) {
   verdicts_ = std::move(judged ? verdicts.first : replies.first);
   for (const int fd : {output_.get(), verdicts_.get()}) set_nonblocking(fd);
   options_.events->add(output_.get(), [this] { hear_output(); });
-  options_.events->add(verdicts_.get(), [this] { hear_verdict(); });
   if (!sent) broken_ = true;
 }
 
@@ -211,8 +210,17 @@ void Slot::end_judge() {
                   judge_killed_;
 }
 
+void Slot::listen() {
+  if (listens_ || !verdicts_) return;
+  listens_ = true;
+  options_.events->add(verdicts_.get(), [this] { hear_verdict(); });
+}
+
 void Slot::stop(Verdict verdict, const std::string& detail) {
-  if (!job_ || decided_ || stopped_) return;
+  if (!job_ || stopped_) return;
+  // What has been said by now counts: a repetition may be what ran over a limit.
+  if (verdicts_) hear_verdict();
+  if (decided_) return;
   stopped_ = verdict;
   stop_detail_ = detail;
   over_s_ = base::monotonic_seconds();
@@ -431,7 +439,7 @@ void Slot::close_run() {
   }
   job_.reset();
   program_ = 0;
-  decided_ = marker_seen_ = held_ = false;
+  decided_ = marker_seen_ = held_ = listens_ = false;
   must_end_s_ = INFINITY;
   watch = {};
   stopped_.reset();

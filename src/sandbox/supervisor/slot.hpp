@@ -62,6 +62,10 @@ class Slot {
   Ended take();
   const Job& job() const { return *job_; }
 
+  // Hears what its judge says as it comes. Most runs are over before that could matter: what was
+  // said is read at their end.
+  void listen();
+
   // Ends the run from outside, unless its verdict is there already.
   void stop(Verdict verdict, const std::string& detail);
 
@@ -140,6 +144,7 @@ class Slot {
   double judge_delay_before_s_ = 0, judge_cpu_before_s_ = 0;
   double group_cpu_before_s_ = 0, group_cpu_s_ = 0;  // between runs nothing is added
   bool decided_ = false;
+  bool listens_ = false;
   bool held_ = false;  // the judge had seen every test hold before the run was stopped
   double held_s_ = 0, held_cpu_s_ = INFINITY;  // when they had, and what it had used by then
   bool judge_killed_ = false;                  // its death has not been heard of yet

@@ -308,14 +308,15 @@ def serve(job, requests, replies):
             leave(1)  # a child that ran on into this loop
         return codec.write_frame(replies, tag, codec.json_text(content))
 
-    prelude = codec.read_frame(requests, tag)
+    frames = codec.Frames(requests, tag)
+    prelude = frames.read()
     if prelude is None:
         return  # the tests cannot be run
     failed = program.load(job["program"], program.decoder.value(prelude), job["setup"])
     flush()
     if not reply(failed or ["ready"]) or failed:
         return
-    while (payload := codec.read_frame(requests, tag)) is not None:
+    while (payload := frames.read()) is not None:
         answer = program.answer(program.decoder.value(payload))
         try:
             heard = reply(answer)

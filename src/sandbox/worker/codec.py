@@ -23,6 +23,7 @@ MAX_FRAME = 16 << 20
 MAX_DIGITS = 20  # of an integer in decimal: larger ones cross in hexadecimal
 MAX_EXPONENT = 100_000  # of a Decimal: comparing one with an int writes its zeros out
 HEADER = struct.Struct(">I16s")  # length of the payload, the tag of this run
+AT_ONCE = 1 << 13  # bytes that are read of a pipe while it is not known how many come
 
 # What crosses by name: on the other side it is what has that name there.
 BUILTINS = {b.__name__: b for b in (int, float, complex, str, bytes, bytearray, bool, list, tuple, set, frozenset, dict,
@@ -326,29 +327,37 @@ MAKERS = {"t": of_list(tuple), "s": of_list(set), "f": of_list(frozenset), "d": 
           "v": of_list(make_view), "l": of_list(lambda content: slice(*content)), "S": of_list(make_standard), "y": BUILTINS.__getitem__}
 
 
-def read_exactly(fd, count, read=os.read):
-    """`count` bytes, or None at the end of the stream."""
-    parts = []
-    while count:
-        part = read(fd, min(count, 1 << 20))
-        if not part:
-            return None
-        parts.append(part)
-        count -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+class Frames:
+    """What comes through a pipe. Most frames are small, and each read of the pipe costs."""
 
+    def __init__(self, fd, tag):
+        self.fd, self.tag, self.rest = fd, tag, b""
 
-def read_frame(fd, tag):
-    """The payload of the next frame, or None at the end. Malformed when it is not of this run."""
-    header = read_exactly(fd, HEADER.size)
-    if header is None:
-        return None
-    size, found = HEADER.unpack(header)
-    if found != tag:
-        raise Malformed("a frame without the tag of this run")
-    if size > MAX_FRAME:
-        raise Malformed(f"a frame of {size} bytes, more than {MAX_FRAME}")
-    return read_exactly(fd, size) if size else b""
+    def read(self, read=os.read):
+        """The payload of the next frame, or None at the end. Malformed when it is not of this run."""
+        data = self.rest
+        while len(data) < HEADER.size:
+            part = read(self.fd, AT_ONCE)
+            if not part:
+                return None
+            data += part
+        size, found = HEADER.unpack_from(data)
+        if found != self.tag:
+            raise Malformed("a frame without the tag of this run")
+        if size > MAX_FRAME:
+            raise Malformed(f"a frame of {size} bytes, more than {MAX_FRAME}")
+        end = HEADER.size + size
+        payload, self.rest = data[HEADER.size:end], data[end:]
+        if len(payload) == size:
+            return payload
+        parts, size = [payload], size - len(payload)
+        while size:
+            part = read(self.fd, min(size, 1 << 20))
+            if not part:
+                return None
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
 
 def write_frame(fd, tag, payload, write=os.write):

@@ -21,6 +21,7 @@ def verdict_of(job, channel, say):
         tests.rehearse()
         channel.begin(tests.prelude)
         tests.run()
+        channel.begun()  # where nothing was asked of it
         if not channel.stopped and tests.to_be_asked_again():
             say("HELD", "")
             tests.ask_again()

@@ -17,6 +17,7 @@ from survey import Broken
 
 SHOWN = 300  # characters of a detail
 LARGE_REPLY = 1 << 20
+SENT_AHEAD = 1 << 12  # bytes that every pipe has room for (man 7 pipe)
 # Exceptions that a test may not notice: all(f(x) == y for ... in map(f, ...)) ends at a StopIteration and holds.
 QUIET = (StopIteration, StopAsyncIteration, GeneratorExit, SystemExit)
 RECORDED = 32 << 20  # bytes of calls that are kept to be asked again
@@ -73,7 +74,10 @@ class Channel:
     """The pipes to the program: one request, one reply."""
 
     def __init__(self, requests, replies, tag):
-        self.requests, self.replies, self.tag = requests, replies, tag
+        self.requests, self.tag = requests, tag
+        self.replies = codec.Frames(replies, tag)
+        self.beginning = False  # the program has not said yet that it is ready
+        self.asked_s = 0
         self.names = {}  # the tests' own: classes that nodes from the program become
         self.surveys = {}  # of the tests' code, by its place
         self.encoder = codec.Encoder(self.special)
@@ -178,16 +182,41 @@ class Channel:
     # Asking.
 
     def begin(self, prelude):
-        """Lets the program run: its tests can. The reply to that is "ready"."""
-        reply = self.understood(self.exchange(codec.json_text(prelude)))
-        if reply != ["ready"]:
-            self.result(reply)
+        """Lets the program run: its tests can. The reply to that is "ready"; it is read with the first answer, and so the
+        two wake each other once less."""
+        prelude = codec.json_text(prelude)
+        codec.write_frame(self.requests, self.tag, prelude)
+        self.beginning = True
+        if len(prelude) > SENT_AHEAD // 2:
+            self.begun()
+
+    def begun(self):
+        """The program is loaded, or there is no program: no test may catch what it raised by then."""
+        if not self.beginning:
+            return
+        self.beginning = False
+        try:
+            reply = self.understood(self.reply())
+            if reply != ["ready"]:
+                self.result(reply)
+        except Exception as error:
+            self.stop(*vars_of(error)["of_program"][:2])
 
     def exchange(self, payload):
         """The reply to a request, as it came."""
+        if len(payload) > SENT_AHEAD // 2:  # the pipe has no room for it: each side might wait for the other
+            self.begun()
+        heard = codec.write_frame(self.requests, self.tag, payload)
+        if self.beginning:
+            self.begun()
+            self.asked_s = time.perf_counter()
+        if not heard:
+            self.stop("GONE", "the program ended before it answered")
+        return self.reply()
+
+    def reply(self):
         try:
-            heard = codec.write_frame(self.requests, self.tag, payload)
-            reply = codec.read_frame(self.replies, self.tag) if heard else None
+            reply = self.replies.read()
         except codec.Malformed as why:
             self.stop("NO_VERDICT", str(why))
         if reply is None:
@@ -233,9 +262,9 @@ class Channel:
             raise NeedsProgram
         reply = self.overrides.get(payload)
         if reply is None:
-            start = time.perf_counter()
+            self.asked_s = time.perf_counter()
             reply = self.exchange(payload)
-            self.record(verb, payload, reply, time.perf_counter() - start)
+            self.record(verb, payload, reply, time.perf_counter() - self.asked_s)
         self.heard = True
         reply = self.understood(reply)
         if watched and reply[0] in ("value", "raised"):
