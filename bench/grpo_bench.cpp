@@ -21,9 +21,9 @@
 #include <exception>
 #include <string>
 
+#include "config.hpp"
 #include "lm/adapter/changes.hpp"
 #include "lm/adapter/svd_factors.hpp"
-#include "config.hpp"
 #include "preimage/base/random.hpp"
 #include "probe/chain.hpp"
 #include "report/rows.hpp"
@@ -317,7 +317,7 @@ void on_policy(const Bench& bench, const StepShape& shape) {
                                  .learning_rate = 1e-3,
                                  .adam = {},
                                  .projection = {},
-                                 .batch_tokens = 16384});
+                                 .batch_tokens = 4096});
     const double end = now(bench);
     const auto means = means_of(groups);
     double operations = 0, tokens = 0;

@@ -31,10 +31,12 @@ twice() {  # NAME SECONDS JOB SETTINGS...
 }
 
 what=${WHAT:-all}
-[[ $what == sweep ]] || twice probe "${KILL_PROBE:-40}" "$here/jobs/grpo/probe.json" \
-  --set 'grpo.probe.arms=["vanilla","projected","projected_lora"]' "$@"
+# The weight basis has 35 million knobs here: minutes of nulls and of writing. LORA=1 takes it along.
+arms='["vanilla","projected","projected_update"]'
+[[ -z ${LORA:-} ]] || arms='["vanilla","projected","projected_lora"]'
+[[ $what == sweep ]] || twice probe "${KILL_PROBE:-30}" "$here/jobs/grpo/probe.json" --set "grpo.probe.arms=$arms" "$@"
 # Random weights write no fenced blocks: an answer is code as it stands, and some of them compile.
 [[ $what == probe ]] || twice sweep "${KILL_SWEEP:-45}" "$here/jobs/grpo/sweep.json" --set grpo.pools.grader.fenced=false \
-  --set grpo.sweep.steps=2 --set 'grpo.sweep.arms=["vanilla","projected"]' --set 'grpo.sweep.seeds=[41]' \
+  --set grpo.sweep.steps=2 --set grpo.sweep.schedule.warmup_steps=0 --set 'grpo.sweep.arms=["projected"]' --set 'grpo.sweep.seeds=[41]' \
   --set grpo.sweep.evaluate_samples=0 --set grpo.sweep.checkpoint_interval_s=0 --set grpo.sweep.hopeless_step=0 "$@"
 exit "$code"

@@ -288,7 +288,8 @@ def check_labels(results, config):
         for label, value in judged(row["completion"], by_id[row["problem_id"]]).items():
             if bool(row[label]) != value:
                 wrong.append(f"{row['pool']} step {row['step']} sample {row['sample']}: {label} stored {row[label]}, here {value}")
-    print("\n".join(wrong))
+    for line in wrong:
+        print(line)
     print(f"{'FAIL' if wrong else 'ok  '} labels of {count} honest answers of {len(all_rows)}: {len(wrong)} differ")
     return len(wrong)
 

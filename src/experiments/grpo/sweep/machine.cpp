@@ -10,6 +10,8 @@
 #include "preimage/base/str.hpp"
 #include "preimage/lm/adapter/sample_gradients.hpp"
 #include "preimage/lm/shared_model.hpp"
+#include "preimage/nn/device_memory.hpp"
+#include "preimage/nn/paged_attention.hpp"
 #include "sweep/graded_source.hpp"
 
 namespace preimage::grpo {
@@ -99,6 +101,23 @@ std::shared_ptr<const lm::Model> start_of(const run::Context& context, const Grp
   return lm::with_adapter(*model, start);
 }
 
+// Pages of the key/value cache: what the sequences in flight can use, less where an update needs
+// the room. Backward passes keep, of each token that goes through at once, what stands on both
+// sides of every linear layer and between its factors, and half as much again for the layers
+// between. 0 on the CPU: no limit.
+int64_t cache_pages(const SweepMachine& machine, const SweepConfig& sweep, int64_t longest) {
+  const auto& model = *machine.base;
+  if (model.device().is_cpu()) return 0;
+  double kept = 0;
+  for (const auto& m : machine.adapter.modules) kept += static_cast<double>(m.in + m.out + m.rank);
+  const double update = 1.5 * 2 * kept * static_cast<double>(std::max(sweep.batch_tokens, longest));
+  const auto page =
+      static_cast<double>(nn::page_bytes(model.attention_layers(), model.dtype(), model.device()));
+  const int64_t useful = sweep.batch * ((longest + nn::kPageTokens - 1) / nn::kPageTokens + 1);
+  const double room = 0.85 * nn::free_bytes(model.device()) - update;
+  return std::clamp<int64_t>(static_cast<int64_t>(room / page), 1, useful);
+}
+
 SweepMachine make_machine(const run::Context& context, const Setup& setup) {
   const auto& config = setup.config;
   const auto& student = setup.student;
@@ -116,8 +135,10 @@ SweepMachine make_machine(const run::Context& context, const Setup& setup) {
   auto source = std::make_shared<GradedSource>(
       setup.judge(), config.pools.grader, setup.problems.list, load_problems(test, student).list,
       [&](const std::string& prompt) { return policy_prompt(config, student, prompt); });
+  const int64_t longest = source->longest_prompt() + config.sweep.max_new_tokens;
   out.generator = {.batch = config.sweep.batch,
-                   .longest = source->longest_prompt() + config.sweep.max_new_tokens,
+                   .longest = longest,
+                   .cache_pages = cache_pages(out, config.sweep, longest),
                    .tokenizer = &student.tokenizer};
   out.source = std::move(source);
   out.stop_ids = {*end};
