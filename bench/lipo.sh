@@ -24,7 +24,7 @@ peer() { "$python" "$here/peers/lipo_peer.py" "$@" 2>/dev/null; }
 "${bench[@]}" gp 250 "$gp_epochs"
 peer gp 250 "$gp_epochs" 1
 "${bench[@]}" gp 250 "$gp_epochs"
-"${bench[@]}" acquisition 250 "$seeds" "$folder"
+"${bench[@]}" acquisition 250 "$seeds" "$folder" 8
 peer acquisition 250 "$seeds" "$folder" 64 "$threads"
 peer acquisition 250 3 "$folder" 5 "$threads" # the plan's limit, ten times as slow
 "${bench[@]}" acquisition 250 "$seeds" "$folder"

@@ -1,7 +1,8 @@
 // The numerical half of lipo, beside bench/peers/lipo_peer.py (bench/lipo.sh runs both):
 //
 //   lipo_bench gp N EPOCHS                 fit of the deep-kernel Gaussian process, one thread
-//   lipo_bench acquisition N SEEDS FOLDER  64 starts of 1,024 Sobol points; writes its models there
+//   lipo_bench acquisition N SEEDS FOLDER [REFINEMENTS]
+//                                          64 starts of 1,024 Sobol points; writes its models there
 //   lipo_bench vae ROWS EPOCHS THREADS     training of the autoencoder on ROWS x 768
 //   lipo_bench known SEEDS ITERATIONS      lowest error on a known objective, three kinds of
 //   proposals
@@ -55,7 +56,7 @@ void gp(int64_t count, int64_t epochs) {
               1e3 * s / static_cast<double>(epochs), model.loss);
 }
 
-void acquisition(int64_t count, int64_t seeds, const std::string& folder) {
+void acquisition(int64_t count, int64_t seeds, const std::string& folder, int64_t refinements) {
   double seconds = 0, mean = 0, rounds = 0;
   for (int64_t seed = 0; seed < seeds; ++seed) {
     const auto data = data_of(count, static_cast<uint64_t>(seed));
@@ -67,16 +68,18 @@ void acquisition(int64_t count, int64_t seeds, const std::string& folder) {
     const double best = *std::ranges::max_element(data.targets);
     bo::AcquisitionResult found;
     seconds += seconds_of([&] {
-      found = bo::maximise_log_ei(model, best, {}, {number, "bench", "acquisition"});
+      found = bo::maximise_log_ei(model, best, {.refinements = refinements},
+                                  {number, "bench", "acquisition"});
     });
     mean += (found.value - std::log(model.target.std)) / static_cast<double>(seeds);
     rounds += static_cast<double>(found.rounds) / static_cast<double>(seeds);
   }
   std::printf(
-      "preimage acquisition: N %lld, 64 starts of 1,024, %lld seeds, %d threads: %.3f s each, "
-      "mean log EI %.6f, %.0f rounds\n",
-      static_cast<long long>(count), static_cast<long long>(seeds), at::get_num_threads(),
-      seconds / static_cast<double>(seeds), mean, rounds);
+      "preimage acquisition: N %lld, 64 starts of 1,024, %lld refinements, %lld seeds, %d threads: "
+      "%.3f s each, mean log EI %.6f, %.0f rounds\n",
+      static_cast<long long>(count), static_cast<long long>(refinements),
+      static_cast<long long>(seeds), at::get_num_threads(), seconds / static_cast<double>(seeds),
+      mean, rounds);
 }
 
 void vae(int64_t rows, int64_t epochs, int threads) {
@@ -132,15 +135,16 @@ int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "gp" && argc == 4) {
     preimage::lipo::gp(number(2), number(3));
-  } else if (what == "acquisition" && argc == 5) {
-    preimage::lipo::acquisition(number(2), number(3), argv[4]);
+  } else if (what == "acquisition" && (argc == 5 || argc == 6)) {
+    preimage::lipo::acquisition(number(2), number(3), argv[4], number(5));
   } else if (what == "vae" && argc == 5) {
     preimage::lipo::vae(number(2), number(3), static_cast<int>(number(4)));
   } else if (what == "known" && argc == 5) {
     preimage::lipo::known(number(2), number(3), number(4) != 0);
   } else {
     std::fprintf(stderr,
-                 "usage: lipo_bench gp N EPOCHS | acquisition N SEEDS FOLDER | vae ROWS EPOCHS "
+                 "usage: lipo_bench gp N EPOCHS | acquisition N SEEDS FOLDER [REFINEMENTS] | vae "
+                 "ROWS EPOCHS "
                  "THREADS | known SEEDS ITERATIONS ADAPTER\n");
     return 64;
   }

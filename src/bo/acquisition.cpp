@@ -23,6 +23,10 @@ void AcquisitionOptions::fields(base::Fields& f) {
          .max = 100});
   f.add("boltzmann_eta", eta,
         {.help = "how strongly starts of high acquisition are preferred", .min = 0, .max = 1000});
+  f.add("refinements", refinements,
+        {.help = "further starts around the best end, whose best takes its place; 0: none",
+         .min = 0,
+         .max = 1 << 16});
   f.add("xi", xi, {.help = "least improvement", .min = 0, .max = 1});
   f.add("maxiter", optimiser.max_iterations,
         {.help = "iterations of L-BFGS-B from each start", .min = 1, .max = 1e6});
@@ -131,6 +135,18 @@ Raw raw_samples(const Acquisition& acquisition, const optim::Box& box,
   return out;
 }
 
+// Points between `best` [d] and uniform ones of the box, ever farther from it, the last half way.
+at::Tensor points_around(const at::Tensor& best, const optim::Box& box, int64_t count,
+                         const base::RandomStream& random) {
+  const int64_t d = best.size(0);
+  auto out = at::empty({count, d}, at::kDouble);
+  double* to = out.data_ptr<double>();
+  for (int64_t i = 0; i < count * d; ++i) to[i] = random.uniform(static_cast<uint64_t>(i));
+  const auto shares = at::arange(1, count + 1, at::kDouble) / (2 * static_cast<double>(count));
+  out = box.lower + out * (box.upper - box.lower);
+  return best + shares.unsqueeze(1) * (out - best);
+}
+
 }  // namespace
 
 AcquisitionValues log_ei_at(const GpModel& model, const at::Tensor& normalised, double best,
@@ -170,7 +186,14 @@ AcquisitionResult maximise_log_ei(const GpModel& model, double best,
     acquisition.with_gradient(batch.x, -1, batch.values.data_ptr<double>(),
                               batch.gradients.data_ptr<double>());
   };
-  const auto found = optim::minimise_in_box(objective, out.starts, box, options.optimiser);
+  out.evaluations = std::ssize(raw.values);
+  const auto minimise = [&](const at::Tensor& starts) {
+    auto found = optim::minimise_in_box(objective, starts, box, options.optimiser);
+    out.rounds += found.rounds;
+    for (const int64_t count : found.evaluations) out.evaluations += count;
+    return found;
+  };
+  const auto found = minimise(out.starts);
   out.finals = found.x;
   const double* values = found.values.const_data_ptr<double>();
   for (int64_t i = 0; i < options.restarts; ++i) out.final_values.push_back(-values[i]);
@@ -178,10 +201,19 @@ AcquisitionResult maximise_log_ei(const GpModel& model, double best,
   out.best = out.finals[out.best_start].clone();
   out.value = out.final_values[out.best_start];
   out.active_bounds = found.active_bounds[out.best_start];
+  if (options.refinements > 0) {
+    const base::RandomStream around(seed, "acquisition", "refinement");
+    const auto again = minimise(points_around(out.best, box, options.refinements, around));
+    const double* ends = again.values.const_data_ptr<double>();
+    const auto least = std::min_element(ends, ends + options.refinements) - ends;
+    if (-ends[least] > out.value) {
+      out.value = out.final_values[out.best_start] = -ends[least];
+      out.best = again.x[least].clone();
+      out.finals[out.best_start].copy_(out.best);
+      out.active_bounds = again.active_bounds[least];
+    }
+  }
   out.nearest = (model.inputs - out.best).norm(2, 1).min().item<double>();
-  out.rounds = found.rounds;
-  out.evaluations = static_cast<int64_t>(raw.values.size());
-  for (const int64_t count : found.evaluations) out.evaluations += count;
   return out;
 }
 

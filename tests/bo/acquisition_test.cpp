@@ -56,6 +56,17 @@ TEST(Acquisition, OptimumIsNoWorseThanBoTorchs) {
     EXPECT_GT(found.nearest, 0);
     const auto again = maximise_log_ei(model, best, options, {1, "unit", "acquisition"});
     EXPECT_TRUE(again.finals.equal(found.finals));
+    // Refined it is no worse, in the place of the best end.
+    const AcquisitionOptions finer{.raw_samples = 256, .restarts = 16, .refinements = 8};
+    const auto refined = maximise_log_ei(model, best, finer, {1, "unit", "acquisition"});
+    EXPECT_TRUE(refined.starts.equal(found.starts));
+    EXPECT_GE(refined.value, found.value);
+    EXPECT_EQ(refined.value, refined.final_values[refined.best_start]);
+    EXPECT_TRUE(refined.finals[refined.best_start].equal(refined.best));
+    EXPECT_EQ(log_ei_at(model, refined.best.unsqueeze(0), best, false).values[0].item<double>(),
+              refined.value);
+    EXPECT_TRUE((refined.best.ge(box.lower) & refined.best.le(box.upper)).all().item<bool>());
+    EXPECT_GT(refined.rounds, found.rounds);
   }
 }
 

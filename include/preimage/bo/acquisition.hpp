@@ -20,9 +20,10 @@ namespace preimage::bo {
 struct AcquisitionOptions {
   int64_t raw_samples = 1024;
   int64_t restarts = 64;
-  double margin = 0.2;  // the box reaches this share of the range beyond the data
-  double eta = 1;       // inverse temperature of the choice of starts
-  double xi = 0;        // least improvement, in units of the targets
+  double margin = 0.2;      // the box reaches this share of the range beyond the data
+  double eta = 1;           // inverse temperature of the choice of starts
+  double xi = 0;            // least improvement, in units of the targets
+  int64_t refinements = 0;  // further starts around the best end, whose best takes its place
   optim::LbfgsBoxOptions optimiser;
   void fields(base::Fields& f);
 };

@@ -88,6 +88,11 @@ void acquisition_fields(base::Fields& f, bo::AcquisitionOptions& o) {
   f.add("latent_margin", o.margin,
         {.help = "share of the range that the box reaches beyond the data", .min = 0, .max = 10});
   f.add("acquisition_eta", o.eta, {.help = "of the choice of starts", .min = 0, .max = 1e3});
+  f.add("acquisition_refinements", o.refinements,
+        {.help = "further starts around the best end, whose best takes its place; 0: none, as the "
+                 "plan",
+         .min = 0,
+         .max = 1e5});
   f.add("acquisition_max_iterations", o.optimiser.max_iterations, {.help = "of a start", .min = 1});
 }
 

@@ -58,6 +58,7 @@ TEST(LipoJobs, FullSizeJobsHoldThePlansSettings) {
     EXPECT_EQ(c.retrain_lr, 0.001);
     EXPECT_EQ(c.acquisition.restarts, 64);
     EXPECT_EQ(c.acquisition.raw_samples, 1024);
+    EXPECT_EQ(c.acquisition.refinements, 8);
     EXPECT_EQ(c.acquisition.margin, 0.2);
     EXPECT_EQ(c.inversion.gate, "align");
     EXPECT_EQ(c.inversion.max_iterations, 3);
