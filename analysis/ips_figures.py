@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, _figure, _finish
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+BROWN = "#8c510a"
 COLOURS = {"manual": BLACK, "propose": GREY, "random": ORANGE, "ga": BLUE, "swap": GREEN, "swap_free": PURPLE,
-           "ppo": VERMILION, "reinforce": SKY}
+           "ppo": VERMILION, "reinforce": SKY, "dpo": BROWN}
 UNREADABLE = {"swap_free"}  # never in one figure with readable prompts
 
 
@@ -49,7 +51,7 @@ def fitness_against_calls(evaluations: pd.DataFrame, note: str) -> Figure | None
                   linestyle="--" if method in UNREADABLE else "-")
         axis.fill_between(part["calls"], part["least"], part["largest"], color=colour, alpha=0.15, linewidth=0)
     axis.set_xlabel("calls executed by a search")
-    axis.set_ylabel("best fitness, mean over targets")
+    axis.set_ylabel("best fitness, mean over targets (band: seeds)")
     axis.legend(fontsize=8)
     return _finish(figure, "Best fitness against calls", note)
 
@@ -70,11 +72,14 @@ def calls_to_success(summary: pd.DataFrame, note: str) -> Figure | None:
         return None
     figure, axis = _figure()
     last = summary["calls_executed"].max()
-    for method, part in summary.groupby("method", sort=False):
+    methods = summary["method"].unique()
+    for number, (method, part) in enumerate(summary.groupby("method", sort=False)):
         events = ~part["censored"].to_numpy(dtype=bool)
         durations = np.where(events, part["calls_to_success"], part["calls_executed"]).astype(float)
         times, survival = kaplan_meier(durations, events)
-        axis.step(np.append(times, last), np.append(1 - survival, 1 - survival[-1]), where="post",
+        # Curves that stay at 0 a hair apart: they would hide each other.
+        lift = 0 if events.any() else 0.004 * (number - len(methods) / 2)
+        axis.step(np.append(times, last), np.append(1 - survival, 1 - survival[-1]) + lift, where="post",
                   color=COLOURS.get(method, BLACK), linestyle="--" if method in UNREADABLE else "-",
                   label=f"{method} ({events.sum()} of {len(part)})")
     axis.set_xlabel("calls executed by a search")
@@ -89,7 +94,7 @@ def match_against_compression(evaluations: pd.DataFrame, targets: pd.DataFrame, 
     """Each prompt by |T| / |P| and match; the line is the ratio beyond which counting forbids exact reproduction of the
     median target: |P| log2 V bits are fewer than the target has under the model without a prompt."""
     part = evaluations[evaluations["method"].isin(UNREADABLE) == unreadable]
-    part = part[part["prompt_tokens"] > 0]
+    part = part[(part["prompt_tokens"] > 0) & part["match"].notna()]
     if part.empty or targets.empty:
         return None
     tokens = part["target_id"].map(targets.set_index("target_id")["tokens"])
@@ -98,10 +103,16 @@ def match_against_compression(evaluations: pd.DataFrame, targets: pd.DataFrame, 
     for method, rows in part.groupby("method", sort=False):
         axis.plot(ratio[rows.index], rows["match"], ".", markersize=3, alpha=0.4, color=COLOURS.get(method, BLACK),
                   label=f"{method} ({len(rows)})")
+    good = part[part["accepted"].astype(bool)]
+    axis.plot(ratio[good.index], good["match"], "o", markersize=7, fillstyle="none", color=BLACK, linestyle="none",
+              label=f"accepted ({len(good)})")
     limits = targets["tokens"] * token_bits / targets["bits"]
     axis.axvline(float(limits.median()), color=BLACK, linewidth=1, linestyle=":",
                  label="counting bound of the median target")
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("|T| / |P|, tokens")
     axis.set_ylabel("match S")
     axis.legend(fontsize=8)
@@ -128,8 +139,10 @@ def prompt_plane(accepted: pd.DataFrame, embeddings: np.ndarray, note: str) -> F
         for method, part in rows.groupby("method", sort=False):
             axis.plot(plane[part.index, 0], plane[part.index, 1] if plane.shape[1] > 1 else 0 * part.index,
                       markers[number % len(markers)], color=COLOURS.get(method, BLACK), markersize=5, alpha=0.7)
-        axis.plot([], [], markers[number % len(markers)], color=GREY, label=target)
+        axis.plot([], [], markers[number % len(markers)], color=BLACK, fillstyle="none", label=target)
+    for method in places["method"].unique():
+        axis.plot([], [], "s", color=COLOURS.get(method, BLACK), label=method)
     axis.set_xlabel("first principal component")
     axis.set_ylabel("second")
-    axis.legend(fontsize=7)
-    return _finish(figure, "Embeddings of accepted prompts (colour: method)", note)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return _finish(figure, "Embeddings of accepted prompts: shape for target, colour for method", note)

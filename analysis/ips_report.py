@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import html
+import json
 from pathlib import Path
 
 import libraries  # noqa: F401  (first: says which Python has them)
@@ -152,6 +153,26 @@ def token_bits_of(accepted: pd.DataFrame) -> float:
     return float((part["prompt_bits"] / part["prompt_tokens"]).iloc[0]) if len(part) else float(np.log2(50_000))
 
 
+QUALITY_HEAD = ["arm", "pairs", "tokens", "seeds", "rules kept", "tests passed", "held-out loss", "training loss",
+                "memorised, held out", "memorised, trained"]
+
+
+def quality_section(folder: Path, note: str) -> list[str]:
+    """What scripts/ips/compare_datasets.py wrote beside the results, if it did."""
+    file = folder / "quality" / "quality.json"
+    if not file.is_file():
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    arms = [[arm["arm"], *(Number(arm[key]) for key in QUALITY_HEAD[1:4]), *(number(arm.get(key)) for key in QUALITY_HEAD[4:])]
+            for arm in found["arms"]]
+    rows = decision_rows(pd.DataFrame(found["decisions"]).assign(p=float("nan")))
+    return [section("Data sets of instructions (H4)", html_table(QUALITY_HEAD, arms) + html_table(
+        ["", "asked", "value (95 %)", "n", "p", "threshold", "verdict"], rows), note_html(
+        f"{note}. {found['model']} with an adapter for each arm and seed, equal steps of equally many tokens; {found['items']} held-out"
+        f" items, {found['rules']} instructions with rules; paired bootstrap over these, seeds averaged. H4 by the rules kept:"
+        f" {found['H4']}."))]
+
+
 def make_figures(results: h5py.File, frames: dict[str, pd.DataFrame], note: str) -> dict:
     evaluations, targets = frames["evaluations"], frames["targets"]
     bits = token_bits_of(frames["accepted"])
@@ -203,6 +224,7 @@ def write_report(results: h5py.File, folder: Path) -> Path:
             ["target", "method", "n", "self-BLEU-2", "self-BLEU-4", "mean distance", "least", "of paraphrases (90 %)",
              "clusters", "silhouette", "two kinds"], diversity_rows(frames["diversity"])), note_html(
             f"{note}. self-BLEU grows with n: compare at equal n alone. Below ten prompts a silhouette is doubtful.")))
+    body += quality_section(Path(results.filename).parent, note)
     body += quarantine_section(tables.quarantine(results))
     body.append("<h2>Figures</h2>" + figures_html(make_figures(results, frames, note), folder))
     return write_page("ips report", body, folder)

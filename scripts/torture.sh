@@ -2,10 +2,10 @@
 # Kills jobs at random moments and goes on with --resume: nothing committed may be lost, nothing counted twice, and the
 # results must be those of an undisturbed run, bit by bit. Prints a table; exit code 1 where that does not hold.
 # usage: scripts/torture.sh [KILLS] [FOLDER] [SEED]
-#   KILLS   of each job, default 100: a swept dcm job, the quick verifier job, a short probe and a short sweep of grpo, a swept lipo job
+#   KILLS   of each job, default 100: a swept dcm job, the quick verifier job, a short probe and a short sweep of grpo, a swept lipo job, a short ips job
 #   FOLDER  of the runs, default out/torture
 #   SEED    of the moments and of the victims, default 1
-# A victim is the whole job, one rank, or mpirun. JOBS="dcm", "verifier", "grpo" or "lipo" takes one of them.
+# A victim is the whole job, one rank, or mpirun. JOBS="dcm", "verifier", "grpo", "lipo" or "ips" takes one of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/env.sh
@@ -120,7 +120,7 @@ finish() {  # NAME OUT REFERENCE
   fi
 }
 
-for job in ${JOBS:-dcm verifier grpo lipo}; do
+for job in ${JOBS:-dcm verifier grpo lipo ips}; do
   case $job in
     dcm) torture dcm jobs/quick/dcm.json --set 'sweep.run.seed=[0,1]' --set 'sweep.dcm.k=[2,4]' --set dcm.data.count=6 \
       --set 'dcm.stages=["single","joint"]' --set dcm.k_sweep_pairs=0 --set run.commit_interval_s=1 ;;
@@ -137,7 +137,12 @@ for job in ${JOBS:-dcm verifier grpo lipo}; do
         --set lipo.ape_num_instructions=24 --set lipo.vae_epochs=40 --set lipo.gp_epochs=50 --set lipo.iterations=2 --set lipo.arm_seeds=2 \
         --set 'lipo.arms=["hyperband","random_latent","raw_embedding","cowboys","capo","latent"]' --set lipo.redraws=4 \
         --set 'sweep.run.seed=[0,1]' --set run.commit_interval_s=0.1 ;;
-    *) echo "torture.sh: no job $job; there are dcm, verifier, grpo and lipo" && exit 78 ;;
+    # Every kind of unit: proposals, trainings on pairs, answers, losses, gradients, repeats.
+    ips) torture ips jobs/quick/ips.json --set ips.data.limit=2 --set ips.search.seeds=1 --set ips.search.calls=14 \
+      --set 'ips.search.methods=["propose","ga","swap","ppo","dpo"]' --set ips.ga.population=4 --set ips.swap.candidates=3 \
+      --set ips.rl.episodes=2 --set ips.rl.horizon=4 --set ips.rl.decode=2 --set ips.dpo.pairs=1 --set ips.dpo.epochs=1 \
+      --set ips.negative.noise_draws=1 --set run.commit_interval_s=1 ;;
+    *) echo "torture.sh: no job $job; there are dcm, verifier, grpo, lipo and ips" && exit 78 ;;
   esac
 done
 exit "$failed"

@@ -339,6 +339,8 @@ function(preimage_laws)
   endif()
   add_test(NAME scripts.collect_targets COMMAND "${with_parsers}" "${CMAKE_SOURCE_DIR}/tests/scripts/collect_targets_test.py")
   set_tests_properties(scripts.collect_targets PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
+  add_test(NAME scripts.compare_datasets COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/scripts/compare_datasets_test.py")
+  set_tests_properties(scripts.compare_datasets PROPERTIES TIMEOUT 120)
   add_test(NAME pages COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_SOURCE_DIR}/tests/pages/pages_test.py" "${CMAKE_BINARY_DIR}/preimage")
   set_tests_properties(pages scripts.setup scripts.install analysis.libraries scripts.fetch scripts.function_problems scripts.convert_checkpoint analysis.report analysis.grpo_report PROPERTIES TIMEOUT 120)
   # The parsers under libFuzzer, ASan and UBSan; scripts/test.sh builds them.

@@ -108,6 +108,7 @@ void IpsConfig::fields(base::Fields& f) {
   f.group("propose", propose);
   f.group("swap", swap);
   f.group("rl", rl);
+  f.group("dpo", dpo);
   f.group("diversity", diversity);
   f.group("negative", negative);
   f.group("decide", decide);

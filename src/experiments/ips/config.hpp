@@ -7,6 +7,7 @@
 
 #include "arms/genetic.hpp"
 #include "arms/policy_search.hpp"
+#include "arms/preferences.hpp"
 #include "arms/proposals.hpp"
 #include "arms/token_swaps.hpp"
 #include "fitness.hpp"
@@ -50,8 +51,8 @@ struct GenerationConfig {
 };
 
 struct SearchConfig {
-  std::vector<std::string> methods = {"propose",   "random", "ga",       "swap",
-                                      "swap_free", "ppo",    "reinforce"};
+  std::vector<std::string> methods = {"propose",   "random", "ga",        "swap",
+                                      "swap_free", "ppo",    "reinforce", "dpo"};
   int64_t seeds = 5;
   int64_t calls = 5000;   // that each (target, method, seed) may execute
   int64_t successes = 1;  // distinct accepted prompts after which it ends
@@ -95,6 +96,7 @@ struct IpsConfig {
   ProposalOptions propose;
   SwapOptions swap;
   PolicyOptions rl;
+  PreferenceSearchOptions dpo;
   DiversityConfig diversity;
   NegativeConfig negative;
   DecisionConfig decide;

@@ -20,8 +20,9 @@ double number_of(const base::Json& json) {
 }  // namespace
 
 base::Json Terms::to_json() const {
-  return {{"lcs", lcs},
-          {"edit", edit},
+  return {{"decoded", decoded},
+          {"lcs", number(lcs)},
+          {"edit", number(edit)},
           {"exact", exact},
           {"ast", ast},
           {"ast_renamed", ast_renamed},
@@ -45,8 +46,9 @@ base::Json Terms::to_json() const {
 
 Terms Terms::from_json(const base::Json& json) {
   Terms out;
-  json.at("lcs").get_to(out.lcs);
-  json.at("edit").get_to(out.edit);
+  json.at("decoded").get_to(out.decoded);
+  out.lcs = number_of(json.at("lcs"));
+  out.edit = number_of(json.at("edit"));
   json.at("exact").get_to(out.exact);
   json.at("ast").get_to(out.ast);
   json.at("ast_renamed").get_to(out.ast_renamed);
@@ -66,6 +68,14 @@ Terms Terms::from_json(const base::Json& json) {
   json.at("cosine").get_to(out.cosine);
   json.at("prompt_nll").get_to(out.prompt_nll);
   json.at("asks_repetition").get_to(out.asks_repetition);
+  return out;
+}
+
+Terms Terms::with_answer_of(const Terms& basis) const {
+  Terms out = *this;
+  out.lcs = basis.lcs, out.edit = basis.edit;
+  out.exact = basis.exact, out.ast = basis.ast, out.ast_renamed = basis.ast_renamed;
+  out.exec = basis.exec, out.probes = basis.probes;
   return out;
 }
 

@@ -16,6 +16,7 @@ inline constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 
 // What was found of one prompt for one target. Similarities are in [0, 1].
 struct Terms {
+  bool decoded = true;  // false: of the loss alone, without an answer
   // Of the answer.
   double lcs = 0;   // LCS of token ids / the longer
   double edit = 0;  // 1 - Levenshtein of code points / the longer
@@ -39,6 +40,8 @@ struct Terms {
 
   base::Json to_json() const;
   static Terms from_json(const base::Json& json);
+  // What these terms say of the prompt and its loss, with `basis`'s answer.
+  Terms with_answer_of(const Terms& basis) const;
 };
 
 // Fit(P) = S - alpha |P| / L_max - beta max(copy_ng, copy_emb).

@@ -65,15 +65,16 @@ std::vector<run::Unit> IpsSearch::search_units() {
     auto& search = *searches_[s];
     if (!search.active()) continue;
     const auto& id = search.identity();
-    std::vector<run::Unit> own;
+    std::map<std::string, run::Unit> own;
     search.ask([&](const Ask& ask) {
-      own.push_back(unit_of(*setup_, {id.target, id.method, id.seed}, ask));
-      return own.back().id;
+      auto unit = unit_of(*setup_, {id.target, id.method, id.seed}, ask);
+      auto name = unit.id;
+      own.try_emplace(name, std::move(unit));
+      return name;
     });
-    const auto count = search.granted().asks.size();
-    if (count == 0) continue;
+    if (search.granted().asks.empty()) continue;
     asked_.push_back(s);
-    units.insert(units.end(), own.begin(), own.begin() + static_cast<std::ptrdiff_t>(count));
+    for (const auto& unit : search.granted().unit_ids) units.push_back(own.at(unit));
   }
   return units;
 }
@@ -186,7 +187,7 @@ void IpsSearch::tell_searches(const std::vector<run::Told>& results) {
     for (const auto& ask : search.granted().asks) {
       const auto& told = results[at++];
       SearchRecord::Result result;
-      if (ask.kind == Ask::Kind::evaluate) {
+      if (ask.has_terms()) {
         result.terms = terms_of(told);
       } else if (ask.kind == Ask::Kind::gradient) {
         result.swaps = std::make_shared<const Swaps>(
@@ -195,6 +196,9 @@ void IpsSearch::tell_searches(const std::vector<run::Told>& results) {
         result.texts = std::make_shared<const std::vector<std::string>>(
             told.quarantined ? std::vector<std::string>()
                              : told.scalars.at("texts").get<std::vector<std::string>>());
+        if (ask.kind == Ask::Kind::prefer && !told.quarantined)
+          result.training =
+              std::make_shared<const PolicyUpdate>(update_from_json(told.scalars.at("training")));
       }
       own.push_back(std::move(result));
     }

@@ -97,10 +97,11 @@ void UnitRunner::submit(const run::Unit& unit, const std::vector<TargetFacts>& f
   eval::PromptRequest answer;
   answer.prompt = unit.key.at("ids").get<std::vector<int64_t>>();
   answer.target = target.id;
+  answer.n = unit.stage == stage::evaluate ? 1 : 0;
   answer.max_new_tokens = answer_limit(setup_, target);
   answer.stop_ids = setup_.stop_ids;
   answer.target_ids = target.answer_ids;
-  by_ticket_[evaluator_->submit(answer)] = pending;
+  by_ticket_[evaluator_->submit(answer)] = {pending, false};
 
   const auto own = prompt_tokens(setup_.model.tokenizer, unit.key.at("prompt").get<std::string>());
   if (own.empty()) {
@@ -111,25 +112,19 @@ void UnitRunner::submit(const run::Unit& unit, const std::vector<TargetFacts>& f
   prompt.prompt = {start_id(setup_.model)};
   prompt.n = 0;
   prompt.target_ids = own;
-  by_ticket_[evaluator_->submit(prompt)] = pending;
+  by_ticket_[evaluator_->submit(prompt)] = {pending, true};
 }
 
 void UnitRunner::take_result(eval::Evaluated done, run::Work& work) {
   const auto found = by_ticket_.find(done.ticket);
-  const auto pending = found->second;
+  const auto [pending, own] = found->second;
   by_ticket_.erase(found);
-  auto& part = done.evaluation.answers.empty() ? pending->prompt : pending->answer;
-  part = std::move(done.evaluation);
+  (own ? pending->prompt : pending->answer) = std::move(done.evaluation);
   if (pending->answer && pending->prompt) work.commit(pending->unit, evaluated(*pending));
 }
 
-store::UnitOutput UnitRunner::evaluated(const Pending& pending) const {
-  const auto& target = target_of(setup_, pending.unit);
-  const auto index = pending.unit.key.at("index").get<size_t>();
-  const auto prompt = pending.unit.key.at("prompt").get<std::string>();
-  const auto& answer = pending.answer->answers.front();
+void UnitRunner::take_answer(const Target& target, const eval::Answer& answer, Terms& terms) const {
   const auto& found = answer.terms;
-  Terms terms;
   terms.lcs = found.at("lcs").get<double>();
   terms.edit = found.at("edit").get<double>();
   terms.exact = found.at("exact").get<bool>();
@@ -139,27 +134,48 @@ store::UnitOutput UnitRunner::evaluated(const Pending& pending) const {
   terms.ast_renamed = parsed && found.at("ast_renamed").get<bool>();
   if (!found.at("exec").is_null()) terms.exec = found.at("exec").get<double>();
   terms.probes = std::ssize(judge_->target(target.id).probes);
-  terms.nll = pending.answer->nll;
-  terms.greedy = pending.answer->target_greedy;
   terms.stop = answer.stop;
   terms.hash = ids_hash(answer.ids);
   terms.tokens = answer.tokens;
   terms.margin = answer.margin;
+}
+
+void UnitRunner::take_prompt(const Target& target, const run::Unit& unit, Terms& terms) const {
+  const auto prompt = unit.key.at("prompt").get<std::string>();
   terms.prompt_tokens = std::ssize(prompt_tokens(setup_.model.tokenizer, prompt));
-  terms.template_tokens = std::ssize(pending.unit.key.at("ids"));
+  terms.template_tokens = std::ssize(unit.key.at("ids"));
   const auto copied = text::copying(prompt, target.normal);
   terms.overlap = copied.overlap;
   terms.longest_run = copied.longest_run;
   terms.code_tokens = copied.target_tokens;
-  terms.cosine = cosine((*setup_.embedding)({prompt}).front(), setup_.target_vectors[index]);
-  terms.prompt_nll = pending.prompt->nll;
+  terms.cosine = cosine((*setup_.embedding)({prompt}).front(),
+                        setup_.target_vectors[unit.key.at("index").get<size_t>()]);
   terms.asks_repetition = text::asks_for_repetition(prompt);
+}
 
+store::UnitOutput UnitRunner::evaluated(const Pending& pending) const {
+  const auto& target = target_of(setup_, pending.unit);
   store::UnitOutput out;
+  Terms terms;
+  take_prompt(target, pending.unit, terms);
+  terms.nll = pending.answer->nll;
+  terms.greedy = pending.answer->target_greedy;
+  terms.prompt_nll = pending.prompt->nll;
+  terms.decoded = !pending.answer->answers.empty();
+  if (terms.decoded) {
+    const auto& answer = pending.answer->answers.front();
+    take_answer(target, answer, terms);
+    CompletionRow row{target.id,
+                      pending.unit.key.at("prompt").get<std::string>(),
+                      base::Json(answer.ids).dump(),
+                      answer.text,
+                      terms.hash,
+                      pending.answer->seconds};
+    out.rows[table::completions].push_back(store::to_row(row));
+  } else {
+    terms.lcs = terms.edit = kUndefined;
+  }
   out.scalars = terms.to_json();
-  CompletionRow row{target.id,   prompt,     base::Json(answer.ids).dump(),
-                    answer.text, terms.hash, pending.answer->seconds};
-  out.rows[table::completions].push_back(store::to_row(row));
   return out;
 }
 
@@ -190,6 +206,7 @@ std::optional<store::UnitOutput> UnitRunner::alone(const run::Unit& unit) const 
   if (unit.stage == stage::target) return target(unit);
   if (unit.stage == stage::gradient) return gradient(unit);
   if (unit.stage == stage::propose) return propose(unit);
+  if (unit.stage == stage::prefer) return prefer(unit);
   if (unit.stage == stage::repeat) return repeat(unit);
   return std::nullopt;
 }
@@ -243,18 +260,23 @@ store::UnitOutput UnitRunner::gradient(const run::Unit& unit) const {
   return out;
 }
 
-store::UnitOutput UnitRunner::propose(const run::Unit& unit) const {
+std::vector<int64_t> UnitRunner::proposer_input(const Target& target) const {
+  const auto& c = setup_.config.model;
+  const auto prompt = proposal_prompt(setup_.config.propose.pattern, target);
+  auto ids = setup_.model.chat ? eval::prompt_ids(setup_.model, prompt, c.system)
+                               : setup_.model.tokenizer.encode(prompt, {.parse_special = false});
+  if (!c.answer_start.empty()) {
+    const auto start = setup_.model.tokenizer.encode(c.answer_start);
+    ids.insert(ids.end(), start.begin(), start.end());
+  }
+  return ids;
+}
+
+base::Json UnitRunner::sampled(const run::Unit& unit, const lm::Model& model) const {
   const auto& target = target_of(setup_, unit);
   const auto& c = setup_.config.propose;
   lm::GenerateRequest request;
-  const auto prompt = proposal_prompt(c.pattern, target);
-  request.ids = setup_.model.chat
-                    ? eval::prompt_ids(setup_.model, prompt, setup_.config.model.system)
-                    : setup_.model.tokenizer.encode(prompt, {.parse_special = false});
-  if (!setup_.config.model.answer_start.empty()) {
-    const auto start = setup_.model.tokenizer.encode(setup_.config.model.answer_start);
-    request.ids.insert(request.ids.end(), start.begin(), start.end());
-  }
+  request.ids = proposer_input(target);
   request.max_new_tokens = 2 * target.most_tokens;
   request.stop_ids = setup_.stop_ids;
   request.stop = c.stop;
@@ -266,10 +288,39 @@ store::UnitOutput UnitRunner::propose(const run::Unit& unit) const {
   options.batch = setup_.config.generation.batch;
   options.tokenizer = &setup_.model.tokenizer;
   base::Json texts = base::Json::array();
-  for (const auto& completion : lm::generate(*setup_.model.model, {request}, options))
+  for (const auto& completion : lm::generate(model, {request}, options))
     texts.push_back(completion.text);
+  return texts;
+}
+
+store::UnitOutput UnitRunner::propose(const run::Unit& unit) const {
   store::UnitOutput out;
-  out.scalars = {{"texts", texts}};
+  out.scalars = {{"texts", sampled(unit, *setup_.model.model)}};
+  return out;
+}
+
+store::UnitOutput UnitRunner::prefer(const run::Unit& unit) const {
+  const auto& c = setup_.config.propose;
+  const auto& tokenizer = setup_.model.tokenizer;
+  // With what ends a proposal: an instruction that goes on is another one.
+  const auto ids = [&](const base::Json& text) {
+    const auto whole = text.get<std::string>() + (c.stop.empty() ? "" : c.stop.front());
+    auto out = tokenizer.encode(whole, {.parse_special = false});
+    if (c.stop.empty() && !setup_.stop_ids.empty()) out.push_back(setup_.stop_ids.front());
+    return out;
+  };
+  std::vector<PreferencePair> pairs;
+  for (const auto& pair : unit.key.at("pairs")) pairs.push_back({ids(pair.at(0)), ids(pair.at(1))});
+  const auto& model = *setup_.model.model;
+  const auto trained =
+      train_preferences(model, proposer_input(target_of(setup_, unit)), pairs,
+                        setup_.config.dpo.training, sampling_seed(setup_.seed, unit));
+  store::UnitOutput out;
+  out.scalars = {
+      {"texts", sampled(unit, *lm::with_adapter(model, trained.adapter))},
+      {"training", to_json(PolicyUpdate{.epochs = std::ssize(trained.losses),
+                                        .policy_loss = trained.losses.back(),
+                                        .gradient_norm = trained.gradient_norms.back()})}};
   return out;
 }
 

@@ -29,6 +29,10 @@ run::Unit evaluate_unit(const Setup& setup, int64_t target, const std::string& p
   return prompt_unit(setup, stage::evaluate, target, prompt);
 }
 
+run::Unit loss_unit(const Setup& setup, int64_t target, const std::string& prompt) {
+  return prompt_unit(setup, stage::loss, target, prompt);
+}
+
 run::Unit repeat_unit(const Setup& setup, int64_t target, const std::string& prompt) {
   return prompt_unit(setup, stage::repeat, target, prompt);
 }
@@ -43,6 +47,14 @@ run::Unit propose_unit(const Setup& setup, int64_t target, int64_t seed, const A
   auto key = key_of(setup, target);
   key["seed"] = seed, key["first"] = ask.first, key["count"] = ask.count;
   return run::make_unit("ips", stage::propose, key);
+}
+
+// The trainings of one search draw their adapters alike: `first` tells them apart.
+run::Unit prefer_unit(const Setup& setup, int64_t target, int64_t seed, const Ask& ask) {
+  auto key = key_of(setup, target);
+  key["seed"] = seed, key["first"] = ask.first, key["count"] = ask.count;
+  key["pairs"] = ask.pairs;
+  return run::make_unit("ips", stage::prefer, key);
 }
 
 base::Json TargetFacts::to_json() const {
@@ -60,6 +72,21 @@ TargetFacts TargetFacts::from_json(const base::Json& json) {
                           probe.at("raised").get<std::string>()});
   json.at("bits").get_to(out.bits);
   json.at("gzip_bytes").get_to(out.gzip_bytes);
+  return out;
+}
+
+base::Json to_json(const PolicyUpdate& update) {
+  return {{"epochs", update.epochs},
+          {"policy_loss", update.policy_loss},
+          {"gradient_norm", update.gradient_norm}};
+}
+
+PolicyUpdate update_from_json(const base::Json& json) {
+  PolicyUpdate out;
+  json.at("epochs").get_to(out.epochs);
+  json.at("policy_loss").get_to(out.policy_loss);
+  json.at("gradient_norm").get_to(out.gradient_norm);
+  out.value_loss = out.entropy = out.divergence = kUndefined;
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include "genetic.hpp"
 #include "policy_search.hpp"
+#include "preferences.hpp"
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "proposals.hpp"
@@ -10,7 +11,7 @@
 namespace preimage::ips {
 
 std::vector<std::string> arm_methods() {
-  return {"ga", "random", "propose", "swap", "swap_free", "ppo", "reinforce"};
+  return {"ga", "random", "propose", "swap", "swap_free", "ppo", "reinforce", "dpo"};
 }
 
 std::unique_ptr<Arm> make_arm(const Setup& setup, const ArmName& name) {
@@ -29,6 +30,7 @@ std::unique_ptr<Arm> make_arm(const Setup& setup, const ArmName& name) {
     return std::make_unique<TokenSwaps>(inputs, c.swap, name.method == "swap");
   if (name.method == "ppo" || name.method == "reinforce")
     return std::make_unique<PolicySearch>(inputs, c.rl, name.method == "ppo");
+  if (name.method == "dpo") return std::make_unique<Preferences>(inputs, c.propose, c.dpo);
   throw base::config_error("\"search.methods\": no method " + name.method);
 }
 
@@ -38,6 +40,10 @@ run::Unit unit_of(const Setup& setup, const ArmName& name, const Ask& ask) {
       return gradient_unit(setup, name.target, ask.text, name.method == "swap");
     case Ask::Kind::propose:
       return propose_unit(setup, name.target, name.seed, ask);
+    case Ask::Kind::prefer:
+      return prefer_unit(setup, name.target, name.seed, ask);
+    case Ask::Kind::loss:
+      return loss_unit(setup, name.target, ask.text);
     case Ask::Kind::evaluate:
       break;
   }

@@ -18,7 +18,7 @@ struct ArmName {
   int64_t seed = 0;
 };
 
-// "ga", "random", "propose", "swap", "swap_free", "ppo", "reinforce".
+// "ga", "random", "propose", "swap", "swap_free", "ppo", "reinforce", "dpo".
 std::vector<std::string> arm_methods();
 std::unique_ptr<Arm> make_arm(const Setup& setup, const ArmName& name);
 // The unit that answers a wish of that search.

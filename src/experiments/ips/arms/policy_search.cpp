@@ -69,6 +69,8 @@ std::string PolicySearch::edited(const Episode& episode, const EditAction& actio
 }
 
 bool PolicySearch::act(Episode& episode, size_t number, Ask& ask) {
+  ask = {.text = episode.text, .operation = "decode", .parents = {episode.parent}};
+  if (episode.decoding) return true;
   Draws draws(inputs_.run_seed, inputs_.name, str("act ", wave_, " ", number));
   episode.states.push_back(state_of(episode));
   episode.samples.push_back(policy_->sample(episode.states.back(), draws));
@@ -76,12 +78,16 @@ bool PolicySearch::act(Episode& episode, size_t number, Ask& ask) {
   episode.steps.push_back({.value = sample.value});
   constexpr const char* kNames[] = {"add", "remove", "replace", "stop"};
   if (sample.action.type == EditAction::stop) {
-    end(episode, true);
-    return false;
+    if (episode.decoded) end(episode, true);
+    episode.closing = episode.decoding = !episode.decoded;
+    return episode.decoding;
   }
-  ask = {.text = edited(episode, sample.action),
-         .operation = kNames[sample.action.type],
-         .parents = {episode.parent}};
+  const auto step = std::ssize(episode.steps);
+  const bool whole = step % options_.decode == 0 || step == options_.horizon;
+  ask.kind = whole ? Ask::Kind::evaluate : Ask::Kind::loss;
+  ask.text = edited(episode, sample.action);
+  ask.operation = kNames[sample.action.type];
+  ask.basis = episode.basis;
   return true;
 }
 
@@ -118,22 +124,32 @@ void PolicySearch::tell(const std::vector<Ask>& asked, const std::vector<Reply>&
     Episode first;
     first.text = asked[0].text;
     first.fitness = replies[0].fitness.value, first.best = replies[0].fitness.match;
-    first.parent = replies[0].index;
+    first.parent = first.basis = replies[0].index;
     episodes_.assign(static_cast<size_t>(options_.episodes), first);
     starting_ = false;
     return;
   }
-  for (size_t i = 0; i < replies.size(); ++i) {
-    auto& episode = episodes_[acting_[i]];
-    const auto& reply = replies[i];
-    episode.text = asked[i].text;
-    episode.steps.back().reward =
-        reply.fitness.value - episode.fitness + (reply.accepted ? options_.bonus : 0);
-    episode.fitness = reply.fitness.value;
+  for (size_t i = 0; i < replies.size(); ++i) take(episodes_[acting_[i]], asked[i], replies[i]);
+}
+
+void PolicySearch::take(Episode& episode, const Ask& ask, const Reply& reply) {
+  episode.text = ask.text;
+  episode.steps.back().reward +=
+      reply.fitness.value - episode.fitness + (reply.accepted ? options_.bonus : 0);
+  episode.fitness = reply.fitness.value;
+  episode.parent = reply.index;
+  episode.decoding = false;
+  episode.decoded = ask.kind == Ask::Kind::evaluate;
+  if (episode.decoded) {
+    episode.basis = reply.index;
     episode.best = std::max(episode.best, reply.fitness.match);
-    episode.parent = reply.index;
-    const bool over = std::ssize(episode.steps) == options_.horizon;
-    if (reply.accepted || over) end(episode, reply.accepted);
+  }
+  if (reply.accepted || episode.closing) {
+    end(episode, true);
+  } else if (!episode.decoded && reply.terms->greedy) {
+    episode.decoding = true;
+  } else if (std::ssize(episode.steps) == options_.horizon) {
+    end(episode, false);
   }
 }
 
@@ -217,6 +233,8 @@ PolicyUpdate PolicySearch::train(const std::vector<EditState>& states,
 void PolicyOptions::fields(base::Fields& f) {
   f.add("episodes", episodes, {.help = "at once; an update follows when all ended", .min = 1});
   f.add("horizon", horizon, {.help = "edits of an episode", .min = 1});
+  f.add("decode", decode,
+        {.help = "edits from one answer to the next; between them the loss alone", .min = 1});
   f.add("vocabulary", vocabulary, {.help = "tokens that may be written", .min = 1, .max = 1e6});
   f.add("width", width, {.help = "of the policy's layers", .min = 1, .max = 4096});
   f.add("gamma", gamma, {.help = "discount", .min = 0, .max = 1});

@@ -17,6 +17,7 @@ namespace preimage::ips {
 struct PolicyOptions {
   int64_t episodes = 8;       // at once; an update follows when all have ended
   int64_t horizon = 50;       // edits of an episode
+  int64_t decode = 10;        // every so many of them, and at the end, the answer is written
   int64_t vocabulary = 2000;  // word-start tokens that may be written
   int64_t width = 32;
   double gamma = 0.99, lambda = 0.95;
@@ -28,10 +29,13 @@ struct PolicyOptions {
   void fields(base::Fields& f);
 };
 
-// Every step of an episode is a call of the model, charged like any other search's; the reward is
-// the gain in Fit, r = Phi(s') - Phi(s) with Phi = Fit, and `bonus` on success. An episode starts
-// at a fresh prompt, all of a batch at the same one, so that each episode's return may be compared
-// with the others'.
+// Every step of an episode is a call of the model, charged like any other search's: the target's
+// loss behind the prompt, and every `decode` steps, at the end, and where the loss says that the
+// target would be written (each of its tokens is the likeliest), the answer itself. The reward is
+// the gain in Fit, r = Phi(s') - Phi(s), and `bonus` on success; between two answers Phi is Fit
+// with the similarities of the last one, so that the sum is Fit at the end less Fit at the start
+// all the same. An episode starts at a fresh prompt, all of a batch at the same one, so that each
+// episode's return may be compared with the others'.
 class PolicySearch : public Arm {
  public:
   // REINFORCE without `clipped`: one epoch, advantages by leave-one-out returns.
@@ -43,9 +47,12 @@ class PolicySearch : public Arm {
  private:
   struct Episode {
     std::string text;
-    double fitness = 0, best = 0;  // best: largest match
-    int64_t parent = 0;
+    double fitness = 0, best = 0;   // best: largest match
+    int64_t parent = 0, basis = 0;  // evaluations: the last, and the last with an answer
     bool live = true;
+    bool decoded = true;    // the prompt's answer is known
+    bool decoding = false;  // it is asked for, and no edit
+    bool closing = false;   // the policy chose to stop
     std::vector<EditState> states;
     std::vector<EditSample> samples;
     std::vector<Step> steps;
@@ -53,8 +60,9 @@ class PolicySearch : public Arm {
 
   EditState state_of(const Episode& episode) const;
   std::string edited(const Episode& episode, const EditAction& action) const;
-  // The next prompt of a live episode; false where it chose to stop.
+  // What a live episode asks next; false where it chose to stop and nothing is left to ask.
   bool act(Episode& episode, size_t number, Ask& ask);
+  void take(Episode& episode, const Ask& ask, const Reply& reply);
   void end(Episode& episode, bool terminal);
   void update();
   PolicyUpdate train(const std::vector<EditState>& states, const std::vector<EditSample>& samples,

@@ -59,6 +59,7 @@ class SearchRecord {
     std::shared_ptr<const Terms> terms;
     std::shared_ptr<const Swaps> swaps;
     std::shared_ptr<const std::vector<std::string>> texts;
+    std::shared_ptr<const PolicyUpdate> training;
   };
   void tell(const std::vector<Result>& results, const std::function<Judged(const Terms&)>& judge);
 
@@ -79,6 +80,8 @@ class SearchRecord {
  private:
   int64_t price(const Ask& ask, const std::string& unit_id) const;
   void charge(const Ask& ask, bool known, int64_t price);
+  Reply evaluated(size_t place, const std::shared_ptr<const Terms>& terms, bool known,
+                  const std::function<Judged(const Terms&)>& judge);
 
   Identity identity_;
   std::unique_ptr<Arm> arm_;

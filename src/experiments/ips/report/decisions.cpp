@@ -106,6 +106,14 @@ DecisionRow diversity_decision(const ResultsInput& in) {
   return row;
 }
 
+// Of models that are trained after the run.
+DecisionRow data_set_decision() {
+  DecisionRow row{"H4", "the data set of accepted prompts against others"};
+  row.value = {kUndefined, kUndefined, kUndefined};
+  row.verdict = "by scripts/ips/compare_datasets.py";
+  return row;
+}
+
 DecisionRow share_decision(const std::string& statement, int64_t good, int64_t count,
                            const std::string& verdict) {
   DecisionRow row{"check", statement};
@@ -151,6 +159,7 @@ std::vector<DecisionRow> decision_rows(const ResultsInput& in) {
   if (!in.manual.empty()) out.push_back(manual_decision(in));
   for (auto& row : search_decisions(in)) out.push_back(std::move(row));
   out.push_back(diversity_decision(in));
+  out.push_back(data_set_decision());
   add_checks(in, out);
   return out;
 }

@@ -148,6 +148,7 @@ SummaryRow summary_row(const ResultsInput& in, const SearchRecord& search) {
   row.successes = std::ssize(search.successes());
   row.stop_rule = search.stop_rule();
   for (const auto& one : search.evaluations()) {
+    if (!one.terms->decoded) continue;
     const auto fit = in.fit(id.target, *one.terms);
     if (fit.value <= row.best_fitness) continue;  // false for the first, whose rival is NaN
     row.best_fitness = fit.value, row.best_match = fit.match;

@@ -15,7 +15,7 @@ constexpr store::ColumnText kLevel = {
 constexpr store::ColumnText kFailed = {"", "rules R1-R4 and R6 that do not hold"};
 constexpr store::ColumnText kTokens = {"tokens", "|P|, of the user's words alone"};
 constexpr store::ColumnText kCalls = {
-    "calls", "that this search has executed: answers, gradients, proposals"};
+    "calls", "that this search has executed: answers, losses without one, gradients, proposals"};
 
 void add_terms(Columns& c, const Terms& t, const Fitness& f) {
   c.add("prompt_tokens", t.prompt_tokens, kTokens);
@@ -73,6 +73,8 @@ void EvaluationRow::columns(Columns& c) const {
   c.add("index", index, {"", "number of the evaluation within the search, from 0"});
   c.add("operation", operation, {"", "what made the prompt"});
   c.add("parents", parents, {"", "indices of evaluations, as JSON"});
+  c.add("decoded", terms.decoded,
+        {"", "the answer was written; else the target's loss alone, and no similarity"});
   c.add("prompt", prompt, kPrompt);
   c.add("prompt_ids", prompt_ids, kPromptIds);
   add_terms(c, terms, fitness);
@@ -118,7 +120,8 @@ void SummaryRow::columns(Columns& c) const {
   c.add("calls_requested", calls_requested, {"calls", "asked for, known answers included"});
   c.add("calls_executed", calls_executed, kCalls);
   c.add("cache_hits", cache_hits, {"calls", "the difference"});
-  c.add("nll_passes", nll_passes, {"passes", "teacher-forced losses, one beside each new answer"});
+  c.add("nll_passes", nll_passes,
+        {"passes", "losses of the target: with each new answer, and without one"});
   c.add("gradient_calls", gradient_calls, {"calls", "of calls_executed, gradients"});
   c.add("proposal_calls", proposal_calls, {"calls", "of calls_executed, proposals"});
   c.add("generations", generations, {"", "waves with evaluations"});
@@ -187,10 +190,11 @@ void RlTrainingRow::columns(Columns& c) const {
   c.add("method", method, kMethod);
   c.add("seed", seed, kSeed);
   c.add("update", update, {"", "from 0"});
-  c.add("episode_return", episode_return, {"", "mean of the episodes behind the update"});
+  c.add("episode_return", episode_return,
+        {"", "mean of the episodes behind the update; dpo: mean Fit of its proposals"});
   c.add("policy_loss", policy_loss, {"", "of the last epoch"});
-  c.add("value_loss", value_loss, {"", "of the last epoch"});
-  c.add("entropy", entropy, {"nats", "of the factorised policy"});
+  c.add("value_loss", value_loss, {"", "of the last epoch; NaN: dpo"});
+  c.add("entropy", entropy, {"nats", "of the factorised policy; NaN: dpo"});
   c.add("divergence", divergence, {"nats", "mean(rho - 1 - log rho) to the old policy"});
   c.add("gradient_norm", gradient_norm, {"", "before clipping, last step"});
   c.add("epochs", epochs, {"", "over the batch; fewer than asked: the divergence ended it"});
