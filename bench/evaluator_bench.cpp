@@ -3,17 +3,19 @@
 // sandbox judges.
 //
 //   evaluator_bench [MODEL] [--device cuda|cpu] [--population 200] [--generations 3] [--prompt 40]
-//                   [--answer 300] [--level full|user]           (from the repository root)
+//                   [--answer 300] [--level full|user|none]      (from the repository root)
 //
 // MODEL: a checkpoint folder, such as bench/random_checkpoint.py writes; pocket-coder without one.
 // None writes the program that is looked for: the sandbox is given, for each answer, one of the
 // variants of a program that a search meets (the target, a rewrite, wrong ones, text that does not
-// parse), with a number in it that makes every tenth one new. --level: the sandbox's walls.
+// parse), with a number in it that makes every tenth one new. --level: the sandbox's walls; none:
+// programs are not run, answers are compared alone.
 #include <ATen/ATen.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,15 +79,19 @@ class Variants : public AnswerJudge {
   int64_t count_ = 0;
 };
 
-void run(sandbox::Judge& sandbox, const Options& o) {
+// `sandbox` null: no program is run.
+void run(sandbox::Judge* sandbox, const Options& o) {
   const lm::LoadOptions load{.dtype = o.cuda ? at::kBFloat16 : at::kFloat,
                              .device = o.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU),
                              .weights = lm::parse_weight_format("stored")};
   const auto model = load_text_model(o.model, lm::load_model(o.model, load), false);
   std::vector<CodeTarget> targets = {{.id = "t", .code = kProgram}};
-  make_probes(sandbox, targets);
-  CodeJudge code(sandbox, targets);
-  Variants judge(code);
+  std::optional<CodeJudge> code;
+  std::optional<Variants> judge;
+  if (sandbox) {
+    make_probes(*sandbox, targets);
+    judge.emplace(code.emplace(*sandbox, targets));
+  }
   const auto target = random_ids("target", o.answer);
   const text::SequenceMatcher matcher{std::span<const int64_t>(target)};
   const Scorer score = [&](const PromptRequest&, const Answer& answer) -> base::Json {
@@ -96,7 +102,7 @@ void run(sandbox::Judge& sandbox, const Options& o) {
             {"copying", text::copying("add up all values as they come", kProgram).overlap}};
   };
   PromptEvaluator evaluator(
-      {model, {}, score, &judge},
+      {model, {}, score, judge ? &*judge : nullptr},
       {.batch = o.population, .longest = o.prompt + o.answer + 1, .threads = 4, .margins = true});
   double begin = 0, model_before = 0;
   int64_t done = 0;
@@ -158,9 +164,10 @@ int main(int argc, char** argv) {
   try {
     auto supervisor = preimage::sandbox::start_supervisor();  // before any thread
     const auto options = eval::read_options(argc, argv);
-    const eval::SandboxConfig sandbox{.level = options.level};
-    preimage::sandbox::Pool pool(supervisor, eval::pool_options(sandbox, 0));
-    eval::run(pool, options);
+    std::optional<preimage::sandbox::Pool> pool;
+    if (options.level != "none")
+      pool.emplace(supervisor, eval::pool_options({.level = options.level}, 0));
+    eval::run(pool ? &*pool : nullptr, options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "evaluator_bench: %s\n", error.what());
     return 70;

@@ -86,7 +86,7 @@ std::vector<Work> works() {
       {"qwen3-4b", config(2560, 9728, 36, 32, 8, 151936), 64, 256, 512},
       {"gpt-oss-20b", gpt_oss(), 200, 40, 300},
       {"gpt-oss-20b", gpt_oss(), 64, 256, 512},
-      {"gpt-oss-20b-5k", gpt_oss(), 8, 5000, 64, 512},
+      {"gpt-oss-20b-5k", gpt_oss(), 8, 5000, 64, 256},
   };
   all[0].model.qkv_bias = true;
   all[2].model.family = "qwen3";

@@ -241,6 +241,44 @@ TEST_F(Evaluator, SaysWhatItCannotHoldAndGoesOn) {
   EXPECT_EQ(evaluator.next()->ticket, 2);
 }
 
+// The plan's 5,120 tokens: a prompt of 4,096 and its answer, in company and alone.
+TEST_F(Evaluator, HoldsFiveThousandTokens) {
+  lm::ModelConfig c;
+  c.family = "llama", c.hidden_size = 32, c.intermediate_size = 48, c.layers = 2;
+  c.query_heads = 2, c.kv_heads = 1, c.head_dim = 16, c.vocab_size = 6144;
+  c.max_position_embeddings = 5120, c.rms_norm_eps = 1e-6, c.stored_dtype = "float32";
+  uint64_t part = 0;
+  const std::string folder = std::string(PREIMAGE_SOURCE_DIR) + "/jobs/models/pocket-coder";
+  const auto random = lm::build_model(c, [&](const std::string& name, at::IntArrayRef shape) {
+    auto out = at::ones(shape);
+    const base::RandomStream stream(part++, name, "weights");
+    auto* values = out.data_ptr<float>();
+    for (int64_t i = 0; name.find("norm") == std::string::npos && i < out.numel(); ++i)
+      values[i] = static_cast<float>(0.3 * stream.uniform(static_cast<uint64_t>(i)) - 0.15);
+    return out;
+  });
+  const auto small = load_text_model(folder, random, false);
+  std::vector<PromptRequest> all(2);
+  const base::RandomStream ids(1, "ids", "test");
+  for (uint64_t i = 0; i < 4096; ++i)
+    all[0].prompt.push_back(static_cast<int64_t>(ids.below(6000, i)));
+  all[1].prompt = {all[0].prompt.begin(), all[0].prompt.begin() + 900};
+  all[0].max_new_tokens = 1024, all[1].max_new_tokens = 40;
+  all[0].target_ids = {all[0].prompt.begin(), all[0].prompt.begin() + 1024};
+  PromptEvaluator evaluator({small, identity, {}}, {.batch = 2, .longest = 5120});
+  for (const auto& request : all) evaluator.submit(request);
+  for (const auto& request : all) {
+    const auto done = evaluator.next();
+    ASSERT_TRUE(done);
+    const auto alone = lm::generate(
+        *random, {{.ids = request.prompt, .max_new_tokens = request.max_new_tokens}}, {.batch = 1});
+    EXPECT_EQ(done->evaluation.answers[0].ids, alone[0].ids);
+    EXPECT_EQ(std::ssize(alone[0].ids), request.max_new_tokens);
+  }
+  all[0].prompt.push_back(5);
+  EXPECT_THROW(evaluator.submit(all[0]), base::Error);
+}
+
 TEST_F(Evaluator, ThrowsWhatTheScorerThrows) {
   PromptEvaluator evaluator({*model, identity,
                              [](const PromptRequest&, const Answer&) -> base::Json {

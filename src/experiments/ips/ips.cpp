@@ -10,6 +10,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/eval/sandbox_judge.hpp"
+#include "preimage/lm/adapter/live_adapter.hpp"
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
@@ -37,8 +38,35 @@ TargetOptions target_options(const IpsConfig& config, int64_t end_id) {
 
 Lexicon read_lexicon(const DataConfig& config) {
   Lexicon out{read_phrases(config.templates), read_phrases(config.words), {}};
-  for (const auto& line : read_phrases(config.synonyms)) out.synonyms.push_back(split_words(line));
+  for (const auto& line : out.templates) {
+    if (line.find("{words}") == std::string::npos)
+      throw base::data_error(str(config.templates, ": found template \"", line,
+                                 "\", expected {words} where words are to stand"));
+  }
+  for (const auto& line : read_phrases(config.synonyms)) {
+    out.synonyms.push_back(split_words(line));
+    if (out.synonyms.back().size() < 2)
+      throw base::data_error(str(config.synonyms, ": found a line with \"", line,
+                                 "\" alone, expected two words or more that say the same"));
+  }
   return out;
+}
+
+// Before a model is loaded: what a policy of preferences would adapt is there.
+void require_adaptable(const IpsConfig& config) {
+  const auto& methods = config.search.methods;
+  if (std::find(methods.begin(), methods.end(), "dpo") == methods.end()) return;
+  const auto modules =
+      lm::adaptable_modules(lm::read_model_config(config.model.dir, config.model.context));
+  for (const auto& target : config.dpo.training.adapter.targets) {
+    const auto fits = [&](const std::string& module) {
+      return module == target || module.ends_with("." + target);
+    };
+    if (!std::any_of(modules.begin(), modules.end(), fits))
+      throw base::config_error(str("\"dpo.targets\": found \"", target,
+                                   "\", which names no linear layer of ", config.model.dir,
+                                   "; one is \"", modules.back(), "\""));
+  }
 }
 
 // Of each target: prompts by hand of the others, so that no search begins at its end.
@@ -90,6 +118,8 @@ std::vector<std::string> Ips::identity_files() const {
 
 run::Estimate Ips::estimate() {
   run::Estimate out;
+  require_adaptable(config_);
+  read_lexicon(config_.data);
   const auto tokenizer = text::load_tokenizer(config_.model.dir);
   const auto targets = read_targets(config_.data.targets, tokenizer, target_options(config_, -1));
   const auto hand = config_.data.hand.empty() ? std::vector<HandPrompt>()
@@ -117,6 +147,7 @@ run::Estimate Ips::estimate() {
 }
 
 std::unique_ptr<run::Search> Ips::make_search(run::Context& context) {
+  require_adaptable(config_);
   const auto options = load_options(config_.model, context.device());
   auto setup = std::make_unique<Setup>(
       Setup{.config = config_,
@@ -129,6 +160,7 @@ std::unique_ptr<run::Search> Ips::make_search(run::Context& context) {
   s.stop_ids = eval::stop_ids(s.model);
   s.targets = read_targets(config_.data.targets, s.model.tokenizer,
                            target_options(config_, s.stop_ids.empty() ? -1 : s.stop_ids.front()));
+  require_context(s);
   if (!config_.data.hand.empty()) s.hand = read_hand_prompts(config_.data.hand, s.targets);
   s.prompts = prompt_sources(s);
   s.readable = readable_tokens(s.model.tokenizer);

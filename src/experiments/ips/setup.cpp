@@ -4,6 +4,7 @@
 
 #include "arms/operators.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/str.hpp"
 
 namespace preimage::ips {
 namespace {
@@ -36,6 +37,25 @@ ModelInput model_input(const Setup& setup, const std::string& prompt) {
 
 int64_t answer_limit(const Setup& setup, const Target& target) {
   return std::ssize(target.answer_ids) * 5 / 4 + setup.config.generation.spare_tokens;
+}
+
+int64_t longest_sequence(const Setup& setup, const Target& target) {
+  const auto copy = model_input(setup, "Print this code exactly:\n\n" + target.code);
+  return std::ssize(copy.ids) + answer_limit(setup, target) + 1;
+}
+
+void require_context(const Setup& setup) {
+  const int64_t model = setup.model.model->config().max_position_embeddings;
+  for (const auto& target : setup.targets) {
+    const int64_t needed = longest_sequence(setup, target);
+    const int64_t most = std::min(setup.config.model.context, model);
+    if (needed <= most) continue;
+    throw base::data_error(base::str(
+        setup.config.data.targets, ": target \"", target.id,
+        "\": with a prompt that holds it and its answer it needs ", needed, " tokens, ",
+        most == model ? "the model's context holds " : "model.context is ", most,
+        ": leave it out with data.only", most == model ? "" : ", or raise model.context"));
+  }
 }
 
 int64_t start_id(const eval::TextModel& model) {

@@ -44,6 +44,11 @@ ModelInput model_input(const Setup& setup, const std::string& prompt);
 
 // Tokens that an answer for the target may have.
 int64_t answer_limit(const Setup& setup, const Target& target);
+// Tokens of the longest prompt that is tried, the target itself behind an instruction (a negative
+// test), with its answer.
+int64_t longest_sequence(const Setup& setup, const Target& target);
+// Throws ExitCode::bad_data for a target that does not fit into model.context, or the model.
+void require_context(const Setup& setup);
 // The token in front of a text that is read by itself: beginning of text, or its end.
 int64_t start_id(const eval::TextModel& model);
 

@@ -36,7 +36,11 @@ Target parse_target(const base::JsonNode& record) {
   Target out;
   out.id = record.at("id").string();
   out.language = record.at("language").string();
-  const auto code = record.find("code") ? record.at("code") : record.at("target");
+  if (out.language != "python" && out.language != "javascript" && out.language != "rust")
+    record.at("language")
+        .fail(base::str("found \"", out.language,
+                        "\", expected \"python\", \"javascript\" or \"rust\""));
+  const auto code = record.find("target") ? record.at("target") : record.at("code");
   out.code = with_lf(code.string());
   out.normal = text::normal_lines(out.code);
   if (out.normal.empty()) code.fail("holds no program");

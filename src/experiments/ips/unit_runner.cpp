@@ -60,9 +60,7 @@ void UnitRunner::open(const std::vector<TargetFacts>& facts) {
     const auto& target = setup_.targets[i];
     targets.push_back({target.id, eval::parse_language(target.language), target.normal,
                        target.entry_point, facts[i].probes});
-    // The longest prompts hold the target itself: the negative tests.
-    const auto copy = model_input(setup_, "Print this code exactly:\n\n" + target.code);
-    longest = std::max(longest, std::ssize(copy.ids) + answer_limit(setup_, target) + 1);
+    longest = std::max(longest, longest_sequence(setup_, target));
   }
   judge_ = std::make_unique<eval::CodeJudge>(setup_.judge(), std::move(targets));
   eval::PromptEvaluatorOptions options;

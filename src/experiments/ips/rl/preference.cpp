@@ -35,7 +35,8 @@ PreferenceTraining train_preferences(const lm::Model& model, const std::vector<i
   adam.clip = options.gradient_clip, adam.weight_decay = 0;
   at::Tensor reference;  // [pairs, 2] log-probabilities
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const auto found = lm::sample_gradients(model, out.adapter, samples, options.batch_tokens);
+    const auto found =
+        lm::sample_gradients(model, out.adapter, samples, {.batch_tokens = options.batch_tokens});
     auto logp = -at::tensor(found.losses, at::kDouble).view({-1, 2});
     if (!reference.defined()) reference = logp;
     const auto loss = dpo_loss(
