@@ -71,7 +71,9 @@ run::Estimate Lipo::estimate() {
   if (c.runs_hyperband()) {
     const auto brackets =
         bo::hyperband_brackets(c.items.validation, c.ape.num_instructions, c.hyperband);
-    const auto hyperband = bo::calls_with_extension(brackets);
+    // Brackets share what they know of an instruction.
+    const auto hyperband =
+        std::min(bo::calls_with_extension(brackets), c.ape.num_instructions * c.items.validation);
     calls += static_cast<double>(hyperband);
     out.notes.push_back(base::str("Hyperband: at most ", hyperband, " model calls (",
                                   bo::calls_from_zero(brackets),
