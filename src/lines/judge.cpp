@@ -1,5 +1,6 @@
 #include "preimage/lines/judge.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -11,6 +12,7 @@
 #include "preimage/base/error.hpp"
 #include "preimage/base/json_text.hpp"
 #include "preimage/base/output.hpp"
+#include "preimage/base/sha256.hpp"
 #include "preimage/base/str.hpp"
 #include "preimage/base/terminal.hpp"
 #include "preimage/lines/jsonl.hpp"
@@ -23,6 +25,7 @@ using base::Json;
 struct Line {
   Json carried;  // what the tool does not know
   sandbox::Request request;
+  std::string problem;  // a hash of its tests, which lines may share
 };
 
 // Fields of a line, beside its id.
@@ -49,6 +52,13 @@ std::set<std::string> excluded_ids(const std::string& file) {
   return ids;
 }
 
+std::string problem_of(const sandbox::Request& request) {
+  const Json all = {request.entry_point, request.setup,  request.setup_for_program,
+                    request.tests,       request.check,  request.assert_tests,
+                    request.strict,      request.ordered};
+  return base::sha256_hex(all.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 Line read_line(const RawLine& raw, const std::string& name) {
   Line line;
   const auto tests = base::member_text(raw.text, "tests");
@@ -56,6 +66,7 @@ Line read_line(const RawLine& raw, const std::string& name) {
   const auto text = base::with_short_integers(raw.text, tests);
   line.carried = parse_line({raw.number, text}, name);
   line.request = sandbox::parse_request(line.carried, tests, base::str(name, ":", raw.number));
+  line.problem = problem_of(line.request);
   for (const auto* names : {&request_fields(), &record_fields()}) {
     for (const auto& field : *names) line.carried.erase(field);
   }
@@ -121,6 +132,39 @@ class Lines {
   int skipped_ = 0;
 };
 
+// Tests that cannot be run, whatever the program: said once for each problem, not for each line.
+class BrokenTests {
+ public:
+  void see(const std::string& problem, const sandbox::Record& record) {
+    // So the sandbox begins what it says of them; INFRA of its own has another text.
+    if (record.verdict != sandbox::Verdict::infra || !record.detail.starts_with("the tests cannot"))
+      return;
+    const auto [found, fresh] = by_problem_.emplace(problem, problems_.size());
+    if (fresh) problems_.push_back({record.id, record.detail, 0});
+    ++problems_[found->second].lines;
+  }
+
+  void tell() const {
+    constexpr size_t kMost = 20;
+    for (size_t i = 0; i < std::min(kMost, problems_.size()); ++i) {
+      const auto& [id, detail, lines] = problems_[i];
+      std::fprintf(stderr, "preimage: warning: %s: %s (%d with these tests, not scored)\n",
+                   base::visible_text(id).c_str(), base::visible_text(detail).c_str(), lines);
+    }
+    if (problems_.size() > kMost)
+      std::fprintf(stderr, "preimage: warning: the tests of %zu problems more cannot be run\n",
+                   problems_.size() - kMost);
+  }
+
+ private:
+  struct Problem {
+    std::string id, detail;  // of the first line that had them
+    int lines = 0;
+  };
+  std::vector<Problem> problems_;
+  std::map<std::string, size_t> by_problem_;
+};
+
 std::string record_text(const JudgeOptions& options, Json carried, const sandbox::Record& record) {
   auto made = sandbox::to_json(record);
   made["level"] = options.pool.level == sandbox::Level::full ? "full" : "user";
@@ -147,6 +191,7 @@ std::vector<sandbox::Record> judge(const JudgeOptions& options, std::vector<Line
     std::fprintf(stderr, "preimage: judged at --level user: one uid for all programs\n");
   LineProgress progress("judge", lines.size(), true);
   std::vector<sandbox::Record> records(lines.size());
+  BrokenTests broken;
   // A few thousand under way keep every worker busy; the rest waits here, not in the sandbox.
   constexpr size_t kUnderWay = 2048;
   size_t sent = 0, done = 0;
@@ -157,10 +202,12 @@ std::vector<sandbox::Record> judge(const JudgeOptions& options, std::vector<Line
     base::check(record.has_value(), "a pending program ends");
     const size_t place = record->ticket - 1;
     records.at(place) = std::move(*record);
+    broken.see(lines[place].problem, records[place]);
     ordered.add(place, record_text(options, std::move(lines[place].carried), records[place]));
     progress.line_done();
     ++done;
   }
+  broken.tell();
   return records;
 }
 

@@ -130,6 +130,12 @@ void Recorder::set_aside(const Unit& unit, int64_t wave, int64_t index) {
                         " times; `preimage release` gives it another chance"));
 }
 
+void Recorder::describe_start(const std::string& key, const base::Json& value) {
+  if (!comm_.root()) return;
+  options_.claim.require_held();
+  add_to_start(options_.out, key, value);
+}
+
 void Recorder::started(const std::vector<Unit>& units) {
   std::vector<std::string> ids;
   for (const auto& unit : units) ids.push_back(unit.id);

@@ -180,6 +180,30 @@ TEST_F(Judge, ReferencesThatMustPass) {
   EXPECT_EQ(lines_of(ended.out).size(), 1u);
 }
 
+TEST_F(Judge, BrokenTestsAreToldOnceForEachProblem) {
+  std::vector<Json> lines;
+  const auto add = [&](const std::string& id, const std::string& program,
+                       const std::string& setup) {
+    lines.push_back({{"id", id},
+                     {"program", program},
+                     {"setup", setup},
+                     {"assert_tests", {"assert f(1) == 2"}}});
+  };
+  for (int i = 0; i < 3; ++i) add("a" + std::to_string(i), kRight, "import nosuchmodule\n");
+  add("b", "import os\nos._exit(0)\n", "x = 1 / 0\n");
+  add("c", "def f(x): return x\n", "");
+  const auto ended = preimage(command(), text_of_lines(lines));
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("warning: a0: the tests cannot be run: setup, line 1: "));
+  EXPECT_THAT(ended.err, HasSubstr("No module named 'nosuchmodule' (3 with these tests, not"));
+  EXPECT_THAT(ended.err, HasSubstr("warning: b: the tests cannot be run: "));
+  EXPECT_THAT(ended.err, testing::Not(HasSubstr("a1")));
+  EXPECT_THAT(ended.err, testing::Not(HasSubstr("warning: c")));
+  std::vector<std::string> verdicts;
+  for (const auto& record : lines_of(ended.out)) verdicts.push_back(record["verdict"]);
+  EXPECT_THAT(verdicts, testing::ElementsAre("INFRA", "INFRA", "INFRA", "INFRA", "WRONG"));
+}
+
 TEST_F(Judge, WhatIsMissing) {
   const auto input = line("a", kRight).dump() + "\n";
   expect_refused(command({"--python", "no-such-python"}), 69, "no-such-python", input);

@@ -6,6 +6,7 @@
 #include "one_process.hpp"
 #include "preimage/base/budget.hpp"
 #include "preimage/base/error.hpp"
+#include "preimage/base/file.hpp"
 #include "preimage/cluster/session.hpp"
 #include "preimage/run/sweep.hpp"
 #include "preimage/store/journal.hpp"
@@ -204,6 +205,26 @@ TEST(Recorder, ReadsBackRowsAndTensorsOfAUnit) {
   const auto output = one.recorder().read(unit.id);
   EXPECT_EQ(output.tensors.at("toy/vectors").at(0).shape, std::vector<int64_t>{4});
   EXPECT_EQ(std::get<int64_t>(output.rows.at("toy/values").at(0).at(2)), output.scalars["value"]);
+}
+
+TEST(Recorder, DescribesItsStartOnlyWhileTheFolderIsItsOwn) {
+  const tests::Folder folder;
+  const auto out = folder.path();
+  base::write_file_atomically(out / "run.json",
+                              R"({"schema_version": 2, "starts": [{"generation": 0}]})");
+  base::write_file_atomically(out / "lock", R"({"host": "here", "pid": 1})");
+  const auto world = cluster::alone();
+  RecorderOptions options;
+  options.out = out;
+  options.run_identity = options.binary = options.host = options.device = "test";
+  options.claim = FolderClaim(out, R"({"host": "here", "pid": 1})");
+  Recorder recorder(world, options);
+  recorder.describe_start("sandbox", "full");
+  EXPECT_EQ(base::read_json(out / "run.json")["starts"][0]["sandbox"], "full");
+  base::write_file_atomically(out / "lock", R"({"host": "elsewhere", "pid": 7})");
+  const auto before = base::read_file(out / "run.json");
+  EXPECT_THROW(recorder.describe_start("sandbox", "user"), base::Error);
+  EXPECT_EQ(base::read_file(out / "run.json"), before);
 }
 
 TEST(ExpandSweep, LastFieldIsFastest) {

@@ -58,7 +58,8 @@ void write_manifest(const std::filesystem::path& folder, const Identity& identit
 std::vector<std::string> record_start(const std::filesystem::path& folder, const Start& start,
                                       bool strict);
 
-// Adds what became known later to the start that runs: "sandbox" and its description. Rank 0.
+// Adds what became known later to the start that runs: "sandbox" and its description. Rank 0, while
+// the folder is its own: experiments ask Recorder::describe_start, which looks.
 void add_to_start(const std::filesystem::path& folder, const std::string& key,
                   const base::Json& value);
 

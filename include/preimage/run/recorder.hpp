@@ -69,6 +69,10 @@ class Recorder {
   bool suspect(const std::string& unit_id) const { return suspects_.count(unit_id) != 0; }
   int64_t known() const { return static_cast<int64_t>(committed_.size()); }
 
+  // Adds what became known later to what run.json says of this start (add_to_start). Any rank may
+  // call it; rank 0 writes.
+  void describe_start(const std::string& key, const base::Json& value);
+
   // Notes that these units are being computed here, so that a crash can be laid at their door.
   void started(const std::vector<Unit>& units);
   // Takes a result over; writes all that is in memory when it is time to. `wave`, `index`: the

@@ -13,7 +13,7 @@
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
-#include "preimage/run/manifest.hpp"
+#include "preimage/run/recorder.hpp"
 #include "search.hpp"
 #include "sweep/machine.hpp"
 
@@ -120,7 +120,7 @@ std::unique_ptr<run::Search> Grpo::make_search(run::Context& context) {
   setup.teacher = [&context, dir, adapted] { return lm::shared_model(context, dir, adapted); };
   setup.judge =
       eval::sandbox_judge(context, config_.sandbox, [&context](const base::Json& description) {
-        if (context.world().root()) run::add_to_start(context.out(), "sandbox", description);
+        context.recorder().describe_start("sandbox", description);
       });
   if (context.world().root())
     for (const auto& note : setup.problems.notes) context.log().info(note);

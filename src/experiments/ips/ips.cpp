@@ -14,7 +14,7 @@
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
-#include "preimage/run/manifest.hpp"
+#include "preimage/run/recorder.hpp"
 #include "search.hpp"
 
 namespace preimage::ips {
@@ -172,7 +172,7 @@ std::unique_ptr<run::Search> Ips::make_search(run::Context& context) {
   measure_unrelated(s);
   s.judge =
       eval::sandbox_judge(context, config_.sandbox, [&context](const base::Json& description) {
-        if (context.world().root()) run::add_to_start(context.out(), "sandbox", description);
+        context.recorder().describe_start("sandbox", description);
       });
   if (context.world().root()) {
     for (const auto& warning : s.model.tokenizer.warnings()) context.log().warn(warning);

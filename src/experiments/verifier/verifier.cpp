@@ -11,7 +11,7 @@
 #include "preimage/lm/checkpoint/checkpoint_identity.hpp"
 #include "preimage/lm/shared_model.hpp"
 #include "preimage/run/context.hpp"
-#include "preimage/run/manifest.hpp"
+#include "preimage/run/recorder.hpp"
 #include "search.hpp"
 
 namespace preimage::verifier {
@@ -87,7 +87,7 @@ std::unique_ptr<run::Search> Verifier::make_search(run::Context& context) {
                                              {.dtype = dtype, .device = context.device()}));
     setup.judge =
         eval::sandbox_judge(context, config_.sandbox, [&context](const base::Json& description) {
-          if (context.world().root()) run::add_to_start(context.out(), "sandbox", description);
+          context.recorder().describe_start("sandbox", description);
         });
     if (context.world().root()) {
       for (const auto& note : setup.problems.notes) context.log().info(note);
