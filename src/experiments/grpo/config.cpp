@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "pools/pairs.hpp"
 #include "preimage/base/config_paths.hpp"
@@ -17,6 +18,13 @@ namespace fs = std::filesystem;
 using base::require_file;
 using base::str;
 constexpr auto placement = base::FieldRole::placement;
+
+void require_distinct(base::ConfigErrors& errors, const char* name,
+                      const std::vector<std::string>& words) {
+  if (words.empty()) errors.push_back(str("\"", name, "\": names none"));
+  if (std::set(words.begin(), words.end()).size() != words.size())
+    errors.push_back(str("\"", name, "\": names one twice"));
+}
 
 }  // namespace
 
@@ -180,6 +188,8 @@ base::ConfigErrors GrpoConfig::check() const {
     require_file(errors, "nulls.style_pairs", pairs_path(nulls.style_pairs));
   if (pools.samples % 2 != 0)
     errors.push_back(str("\"pools.samples\": found ", pools.samples, ", expected an even number"));
+  require_distinct(errors, "probe.arms", probe.arms);
+  require_distinct(errors, "probe.passes", probe.passes);
   if (probe.loss == "grpo" && pools.replay.size() == 1)
     errors.push_back(
         "\"pools.replay\": one pool alone has no reward variance; give two, or set"

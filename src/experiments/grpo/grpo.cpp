@@ -107,6 +107,7 @@ std::unique_ptr<run::Search> Grpo::make_search(run::Context& context) {
   setup.problems = load_problems(config_, setup.student);
   for (const auto& folder : config_.pools.replay)
     setup.stored.push_back(read_pool(folder, setup.student.tokenizer));
+  require_problems(setup.stored, setup.problems, config_.probe.steps);
   if (setup.stored.size() == 2 && setup.stored[0][0].pool == setup.stored[1][0].pool)
     throw base::config_error(base::str("\"pools.replay\": both folders are called ",
                                        setup.stored[0][0].pool, "; their names tell them apart"));

@@ -86,5 +86,14 @@ TEST(GrpoConfig, OnePoolAloneHasNoAdvantages) {
   EXPECT_THAT(config.check(), testing::Contains(testing::HasSubstr("no reward variance")));
 }
 
+TEST(GrpoConfig, ArmsAndPassesAreNamedOnce) {
+  auto config = read_job(jobs / "quick/grpo.json");
+  config.probe.arms = {"vanilla", "projected", "vanilla"};
+  config.probe.passes = {};
+  EXPECT_THAT(config.check(),
+              testing::UnorderedElementsAre(testing::HasSubstr("\"probe.arms\": names one twice"),
+                                            testing::HasSubstr("\"probe.passes\": names none")));
+}
+
 }  // namespace
 }  // namespace preimage::grpo

@@ -105,6 +105,20 @@ struct PoolStage::Writer {
   std::unique_ptr<lm::Generator> generator;
 };
 
+void require_problems(const std::vector<std::vector<PoolSample>>& stored, const Problems& problems,
+                      int64_t steps) {
+  std::set<std::string> known;
+  for (const auto& problem : problems.list) known.insert(problem.source.id);
+  for (const auto& pool : stored) {
+    for (const auto& sample : pool) {
+      if (sample.step >= steps || known.contains(sample.problem_id)) continue;
+      throw base::data_error(base::str("pool ", sample.pool, ", step ", sample.step, ", sample ",
+                                       sample.index, ": problem \"", sample.problem_id,
+                                       "\" is not among those of pools.problems"));
+    }
+  }
+}
+
 PoolStage::PoolStage(const PoolInput& input) : input_(input) {
   for (const auto& problem : input.problems->list) by_id_[problem.source.id] = &problem;
 }
@@ -113,10 +127,7 @@ PoolStage::~PoolStage() = default;
 
 const Problem& PoolStage::problem_of(const PoolSample& sample) const {
   const auto found = by_id_.find(sample.problem_id);
-  if (found == by_id_.end())
-    throw base::data_error(base::str("pool ", sample.pool, ", step ", sample.step, ", sample ",
-                                     sample.index, ": problem \"", sample.problem_id,
-                                     "\" is not among those of pools.problems"));
+  base::check(found != by_id_.end(), "the problems of stored samples are known");
   return *found->second;
 }
 

@@ -23,6 +23,10 @@ inline constexpr const char* base_pool = "base_pool";
 std::vector<run::Unit> pool_units(const GrpoConfig& config,
                                   const std::vector<std::vector<PoolSample>>& stored);
 
+// Throws ExitCode::bad_data where a stored sample of the first `steps` is of an unknown problem.
+void require_problems(const std::vector<std::vector<PoolSample>>& stored, const Problems& problems,
+                      int64_t steps);
+
 // The samples of a unit from what it left.
 std::vector<PoolSample> pool_samples(const store::UnitOutput& output);
 
