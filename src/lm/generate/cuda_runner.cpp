@@ -183,7 +183,7 @@ class CudaRunner : public Runner {
     } else {
       // The first pass of a size runs by itself, which also settles the choice of every product.
       logits = step(rows, chunks);
-      if (model_.capturable()) capture(rows, chunks);
+      if (captures_ && model_.capturable()) capture(rows, chunks);
     }
     flight.all_rows = true;
     flight.ids = to_host(chosen_.ids.narrow(0, 0, count));
@@ -195,7 +195,16 @@ class CudaRunner : public Runner {
     auto& made = graphs_[{rows, chunks}];
     if (!pool_) pool_ = at::cuda::graph_pool_handle();
     made.graph.capture_begin(*pool_);
-    made.logits = step(rows, chunks);
+    try {
+      made.logits = step(rows, chunks);
+    } catch (const c10::OutOfMemoryError&) {
+      // Graphs keep their memory, and there is none left: this and later sizes run by themselves,
+      // with the same bits. A stream that stayed in capture could copy nothing any more.
+      made.graph.capture_end();
+      graphs_.erase({rows, chunks});
+      captures_ = false;
+      return;
+    }
     made.graph.capture_end();
   }
 
@@ -283,6 +292,7 @@ class CudaRunner : public Runner {
   at::Tensor last_;  // [slots + 1]: the token chosen in each slot; the last is for padding
   nn::ChosenTokens chosen_;
   std::map<std::pair<int64_t, int64_t>, Graph> graphs_;  // by rows and chunks
+  bool captures_ = true;                                 // until there is no memory for a graph
   std::optional<at::cuda::MempoolId_t> pool_;
   std::deque<InFlight> in_flight_;
 };
