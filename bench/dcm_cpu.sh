@@ -3,6 +3,7 @@
 # 2048^3 at::mm, in turns on the same cores. Usage: bench/dcm_cpu.sh [THREADS] [BUILD_FOLDER]
 # Needs scripts/setup.sh --reference (for the peer); the machine should be idle.
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 threads=${1:-$(nproc)}

@@ -3,6 +3,7 @@
 # rank and on two. Usage: bench/dcm_two_gpus.sh PREIMAGE WORK_FOLDER [BATCH_TOKENS]; python3 with
 # transformers makes a checkpoint of the shape of Qwen2.5-1.5B with random weights there, beside pocket-lm's tokenizer.
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preimage=$1 work=$2 batch_tokens=${3:-4096}
 . scripts/env.sh

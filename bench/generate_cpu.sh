@@ -3,6 +3,7 @@
 # transformers' generate in the same run, wall time with start and loading. The peer's Python needs torch and
 # transformers.
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 usage='usage: bench/generate_cpu.sh [--build FOLDER] [--python PYTHON] [--threads N]'
 build=build/release python=python3 threads=2

@@ -3,6 +3,7 @@
 # working directory lie the model and what bench/grpo_layout.py writes.
 # usage: bench/grpo_full_size.sh PREIMAGE [SETTINGS...]    WHAT=probe or sweep takes one of the two; KILL_PROBE, KILL_SWEEP: seconds
 set -uo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 (($#)) || { sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}"; exit 64; }
 program=$1 python=${PYTHON:-python3} code=0

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Sets up, configures and builds one preset: scripts/build.sh [PRESET [--target NAME] [cmake option...]]
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=${1:-release}
+[[ $preset != -* ]] || { echo "build: found the option $preset, expected a preset first (release); see --help" >&2; exit 64; }
 shift || true
 target=()
 if [[ ${1:-} == --target ]]; then

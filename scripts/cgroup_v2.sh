@@ -6,6 +6,7 @@
 #
 # Prints a line for each check and "cgroup v2: N checks, 0 failed". About two minutes.
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 command -v linux.uml >/dev/null || { echo "cgroup_v2: linux.uml is missing: apt-get install user-mode-linux" >&2; exit 69; }

@@ -15,12 +15,16 @@ import json
 import pathlib
 import sys
 
-import h5py
-import numpy as np
-import torch
-from check_grpo_verdicts import check_decisions, rows, text
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+import reference_libraries
+
+reference_libraries.require("h5py", "torch", "transformers")
+
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from check_grpo_verdicts import check_decisions, rows, text  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+from transformers import AutoModelForCausalLM  # noqa: E402
 
 
 class Basis:

@@ -17,10 +17,14 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
-from rapidfuzz.distance import LCSseq, Levenshtein
-from scipy.stats import binomtest
-from tokenizers import Tokenizer
+import reference_libraries
+
+reference_libraries.require("numpy", "rapidfuzz", "scipy", "tokenizers", "pandas")
+
+import numpy as np  # noqa: E402
+from rapidfuzz.distance import LCSseq, Levenshtein  # noqa: E402
+from scipy.stats import binomtest  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "analysis"))
 

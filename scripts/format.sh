@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Formats our C++ and CUDA sources by .clang-format; --check changes nothing and fails where it would.
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Versions lay out differently, so everybody uses one: Debian 12's, which Ubuntu 24.04 has too.

@@ -7,6 +7,7 @@
 #   SEED    of the moments and of the victims, default 1
 # A victim is the whole job, one rank, or mpirun. JOBS="dcm", "verifier", "grpo", "lipo" or "ips" takes one of them.
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/env.sh
 

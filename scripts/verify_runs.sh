@@ -5,6 +5,7 @@
 #   FOLDER  of the runs, default out/verify
 #   KILLS   default 10
 set -euo pipefail
+[[ ${1:-} != --help && ${1:-} != -h ]] || { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/env.sh
 

@@ -26,6 +26,14 @@ class Libraries(unittest.TestCase):
                     self.assertIn("has no h5py", ended.stderr)
                     self.assertIn(str(ROOT / ".venv/bin/python"), ended.stderr)
 
+            for script in ("check_ips.py", "check_accepted.py", "check_grpo.py"):
+                with self.subTest(script):
+                    ended = subprocess.run([bare / "bin/python", ROOT / "scripts" / script, "x"], capture_output=True,
+                                           text=True, check=False, cwd=name)
+                    self.assertEqual(ended.returncode, 69, ended.stderr)
+                    self.assertEqual(ended.stderr.count("\n"), 1, ended.stderr)
+                    self.assertIn(str(ROOT / ".venv-reference/bin/python"), ended.stderr)
+
     def test_every_script_is_here(self):
         self.assertGreaterEqual(len(SCRIPTS), 9)
 

@@ -62,5 +62,19 @@ class Python(unittest.TestCase):
                       call("warn_of_private_python", self.folder / "venv").stdout)
 
 
+class Help(unittest.TestCase):
+    def test_help_says_what_a_script_does_and_does_nothing(self):
+        scripts = sorted(path for folder in ("scripts", "bench") for path in (SETUP.parents[1] / folder).glob("*.sh")
+                         if path.name not in ("env.sh", "arguments.sh"))  # those are read by shells and scripts
+        self.assertGreaterEqual(len(scripts), 10)
+        for script in scripts:
+            with self.subTest(script.name), tempfile.TemporaryDirectory() as home:
+                ended = subprocess.run(["bash", script, "--help"], capture_output=True, text=True, check=False, timeout=20,
+                                       stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "HOME": home}, cwd=home)
+                self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+                self.assertGreater(len(ended.stdout), 40)
+                self.assertNotIn("will install", ended.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()
