@@ -110,6 +110,9 @@ std::vector<std::string> names_at(const Fields& fields, const std::string& prefi
 }
 
 std::string unknown_key(const Fields& fields, const std::string& prefix, const std::string& name) {
+  const size_t dot = name.find('.');  // a key with its groups in front: the group's names count
+  if (dot != std::string::npos && is_group(fields, prefix + name.substr(0, dot)))
+    return unknown_key(fields, prefix + name.substr(0, dot + 1), name.substr(dot + 1));
   const auto valid = names_at(fields, prefix);
   if (is_group(fields, prefix + name)) {
     std::vector<std::string> inside = names_at(fields, prefix + name + ".");

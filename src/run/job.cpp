@@ -99,9 +99,9 @@ void refuse_swept_placement(const base::Fields& fields, const Json& sweep, const
                             ConfigErrors& errors) {
   for (const auto& [path, values] : sweep.items()) {
     const auto* field = fields.find(path);
+    const auto line = base::line_of_key(source.text, path);  // 0: set by --set
     if (field && field->info.role == base::FieldRole::placement)
-      errors.push_back(str(source.place, ":", base::line_of_key(source.text, path),
-                           ": \"sweep\": \"", path,
+      errors.push_back(str(source.place, line > 0 ? str(":", line) : "", ": \"sweep\": \"", path,
                            "\" decides only where and how the run is computed and has one "
                            "value for all combinations; set it beside the sweep"));
   }

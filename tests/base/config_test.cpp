@@ -8,9 +8,11 @@
 namespace preimage::base {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 struct Optim {
   double learning_rate = 0.01;
@@ -82,6 +84,16 @@ TEST(Config, EveryErrorAtOnceInTheOrderOfTheDocument) {
                           "job.json:4: unknown key \"kind\" (did you mean \"optim.kind\"?)",
                           "job.json:5: \"fast\": found 1, expected true or false",
                           "job.json: missing key \"model\" (folder of the checkpoint)"));
+}
+
+TEST(Config, AnUnknownKeyWithItsGroupInFrontIsComparedWithTheGroups) {
+  Job job;
+  EXPECT_THAT(read(job, "{\"model\": \"m\", \"optim.learnign_rate\": 1}"),
+              ElementsAre("job.json:1: unknown key \"optim.learnign_rate\" (did you mean "
+                          "\"optim.learning_rate\"?)"));
+  EXPECT_THAT(read(job, "{\"model\": \"m\", \"optim.zzz\": 1}"),
+              ElementsAre(AllOf(HasSubstr("unknown key \"optim.zzz\" (valid here: "),
+                                HasSubstr("learning_rate"), Not(HasSubstr("model")))));
 }
 
 // A field by its path and by nested objects, in either order: not the one that happens to be read
