@@ -253,7 +253,7 @@ def check_calls(run, report):
 
 def wilson(good, n, z=1.959963984540054):
     if n == 0:
-        return math.nan, math.nan, math.nan
+        return math.nan, 0.0, 1.0  # nothing is known
     p, q = good / n, z * z / n
     middle, half = (p + q / 2) / (1 + q), z / (1 + q) * math.sqrt(p * (1 - p) / n + q / (4 * n))
     return p, middle - half, middle + half
