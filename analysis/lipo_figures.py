@@ -3,6 +3,8 @@ nothing to draw. `note` names config, models, data and seed, and stands in the p
 
 from __future__ import annotations
 
+import textwrap
+
 import libraries  # noqa: F401  (first: says which Python has them)
 import numpy as np
 import pandas as pd
@@ -175,7 +177,7 @@ def finalists(tested: pd.DataFrame, note: str) -> Figure | None:
         fixed = rows["source"].isin(["baseline", "first_look", "hyperband_best"]).any()
         axis.errorbar(row["error"], place, xerr=[[row["error"] - row["low"]], [row["high"] - row["error"]]], fmt="o",
                       color=BLACK if fixed else BLUE)
-        labels.append(f"{_short(', '.join(sources(rows['source'])))}\n{_short(text)}")
+        labels.append(textwrap.fill(", ".join(sources(rows["source"])), 60) + "\n" + _short(text))
     axis.set_yticks(range(len(labels)), labels, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlim(left=-0.02)

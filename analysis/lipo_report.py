@@ -57,6 +57,26 @@ def header_rows(config: dict, provenance: dict, frames: dict[str, pd.DataFrame])
     return rows + ([["ran on", where]] if where else [])
 
 
+def swept(frame: pd.DataFrame) -> list[str]:
+    """Columns of a sweep's fields."""
+    return [column for column in frame.columns if "." in column]
+
+
+def first_combination(frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], str]:
+    """The rows of the first combination of a sweep, and its name; all rows, and "", without a sweep."""
+    columns = swept(frames["arms"])
+    if not columns:
+        return frames, ""
+    values = frames["arms"].iloc[0][columns]
+    return {name: frame if frame.empty else frame[(frame[columns] == values).all(axis=1)].reset_index(drop=True)
+            for name, frame in frames.items()}, ", ".join(f"{c} {v}" for c, v in values.items())
+
+
+def combination(frame: pd.DataFrame) -> list[str]:
+    """For each row the swept values, or "" without a sweep."""
+    return [", ".join(f"{c} {row[c]}" for c in swept(frame)) for _, row in frame.iterrows()]
+
+
 def interval(row: object) -> Number:
     return Number(f"{row.test_error:.3f} ({row.low:.3f} to {row.high:.3f})")
 
@@ -64,9 +84,10 @@ def interval(row: object) -> Number:
 def verdict(comparisons: pd.DataFrame) -> str:
     """One sentence for each arm: whether its best is better than Hyperband's on untouched items."""
     out = []
-    for row in comparisons[comparisons["control"] == "hyperband_best"].itertuples():
+    best = comparisons[comparisons["control"] == "hyperband_best"]
+    for row, place in zip(best.itertuples(), combination(best), strict=True):
         said = "better" if row.high < 0 else "worse" if row.low > 0 else "not told apart from it"
-        out.append(f"{row.arm}: test error less that of Hyperband's best {row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}): {said}."
+        out.append(f"{place + ': ' if place else ''}{row.arm}: test error less that of Hyperband's best {row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}): {said}."
                    f" Lower in {row.better} and higher in {row.worse} of {row.pairs} repetitions.")
     return "".join(f"<p>{html.escape(line)}</p>" for line in out)
 
@@ -75,27 +96,32 @@ def calls_sentence(arms: pd.DataFrame) -> str:
     own = arms[arms["arm"] != "hyperband_best"]
     if own.empty:
         return ""
-    short = own[own["own_calls"] < own["own_calls"].max()]
+    fields = swept(own)
+    most = own.groupby(fields)["own_calls"].transform("max") if fields else own["own_calls"].max()
+    short = own[own["own_calls"] < most]
+    times = "equally often" if fields else f"{own['own_calls'].max()} times"
     if short.empty:
-        return f" Every arm asked the model {own['own_calls'].max()} times behind Hyperband."
-    return (f" Arms asked the model {own['own_calls'].max()} times behind Hyperband, but for "
+        return f" Every arm asked the model {times} behind Hyperband."
+    return (f" Arms asked the model {times} behind Hyperband, but for "
             + ", ".join(f"{r.arm} {r.seed} ({r.own_calls}: {r.end})" for r in short.itertuples()) + ".")
 
 
-COMPARISON_HEAD = ["arm", "control", "pairs", "lower", "higher", "test error less the control's (95 %)"]
+COMPARISON_HEAD = ["", "arm", "control", "pairs", "lower", "higher", "test error less the control's (95 %)"]
 
 
 def comparison_rows(comparisons: pd.DataFrame) -> list[list[object]]:
-    return [[r.arm, r.control, Number(r.pairs), Number(r.better), Number(r.worse),
-             Number(f"{r.difference:+.3f} ({r.low:+.3f} to {r.high:+.3f})")] for r in comparisons.itertuples()]
+    return [[place, r.arm, r.control, Number(r.pairs), Number(r.better), Number(r.worse),
+             Number(f"{r.difference:+.3f} ({r.low:+.3f} to {r.high:+.3f})")]
+            for r, place in zip(comparisons.itertuples(), combination(comparisons), strict=True)]
 
 
-ARM_HEAD = ["arm", "seed", "calls", "ended by", "validation error", "test error (95 %)", "gain", "p", "instruction"]
+ARM_HEAD = ["", "arm", "seed", "calls", "ended by", "validation error", "test error (95 %)", "gain", "p", "instruction"]
 
 
 def arm_rows(arms: pd.DataFrame) -> list[list[object]]:
-    return [[row.arm, Number(row.seed), Number(row.calls), getattr(row, "end", ""), number(row.validation_error), interval(row),
-             Number(f"{row.gain:+.3f}"), number(row.p, 2), Text(row.text)] for row in arms.itertuples()]
+    return [[place, row.arm, Number(row.seed), Number(row.calls), getattr(row, "end", ""), number(row.validation_error), interval(row),
+             Number(f"{row.gain:+.3f}"), number(row.p, 2), Text(row.text)]
+            for row, place in zip(arms.itertuples(), combination(arms), strict=True)]
 
 
 def finalist_rows(tested: pd.DataFrame) -> list[list[object]]:
@@ -113,7 +139,7 @@ def round_rows(iterations: pd.DataFrame) -> list[list[object]]:
             for r in iterations.head(200).itertuples()]
 
 
-def make_figures(results: h5py.File, frames: dict[str, pd.DataFrame], note: str) -> dict:
+def make_figures(results: h5py.File, frames: dict[str, pd.DataFrame], note: str, latents: bool) -> dict:
     iterations, arms = frames["iterations"], frames["arms"]
     start = arms[arms["arm"] == "hyperband_best"].iloc[0]
     quality = frames["vae_quality"].iloc[0]
@@ -123,7 +149,8 @@ def make_figures(results: h5py.File, frames: dict[str, pd.DataFrame], note: str)
         "fidelity_ladder": (figures.fidelity_ladder(frames["hyperband"], note), "Filled: kept for the next fidelity."),
         "vae_training": (figures.vae_training(frames["vae"], quality, note), ""),
         "gp_calibration": (figures.gp_calibration(iterations, note), "Inside: within 95 % of the process and of the items' own noise."),
-        "latent_map": (figures.latent_map(array(results, "latents"), array(results, "proposals"), iterations, note),
+        # Tensors of a sweep lie one behind another.
+        "latent_map": (figures.latent_map(array(results, "latents"), array(results, "proposals"), iterations, note) if latents else None,
                        "Rings: proposals with coordinates on the box."),
         "acquisition_trace": (figures.acquisition_trace(frames["acquisition"], iterations, note), ""),
     }
@@ -150,7 +177,10 @@ def write_report(results: h5py.File, folder: Path) -> Path:
     if not frames["iterations"].empty:
         body.append(section("Proposals", html_table(ROUND_HEAD, round_rows(frames["iterations"])), note_html(note)))
     body += quarantine_section(tables.quarantine(results))
-    body.append("<h2>Figures</h2>" + figures_html(make_figures(results, frames, note), folder))
+    shown, of = first_combination(frames)
+    if of:
+        note += f" · {of} alone, of a sweep"
+    body.append("<h2>Figures</h2>" + figures_html(make_figures(results, shown, note, latents=not of), folder))
     return write_page("lipo report", body, folder)
 
 
