@@ -2,7 +2,7 @@
 // deterministic, beside the ideal time of the same work at ceilings measured in the same run; and,
 // with --check, whether completions have the same bits in every company.
 //
-//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8] [--no-fast] [--cap GIB]
+//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8|fp8_w8a8] [--no-fast] [--cap GIB]
 //                      [SHAPE...]
 //   shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b gpt-oss-20b gpt-oss-20b-5k (experts in MXFP4);
 //   qwen2.5-7b-uneven (each sequence another length of 16 to 256), qwen3-4b-sampled (temperature
@@ -16,6 +16,7 @@
 #include <c10/cuda/CUDACachingAllocator.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -24,6 +25,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -102,7 +104,14 @@ at::TensorOptions on_gpu(at::ScalarType dtype) {
   return at::TensorOptions().device(at::kCUDA).dtype(dtype);
 }
 
-enum class Weights { bf16, int8, fp8 };
+enum class Weights { bf16, int8, fp8, fp8_w8a8 };
+constexpr std::array<const char*, 4> kWeightNames = {"bf16", "int8", "fp8", "fp8_w8a8"};
+
+Weights parse_weights(const std::string& word) {
+  const auto* const at = std::find(kWeightNames.begin(), kWeightNames.end(), word);
+  if (at == kWeightNames.end()) throw std::runtime_error("no weights " + word);
+  return static_cast<Weights>(at - kWeightNames.begin());
+}
 
 // Normal numbers, matrices perhaps in fewer bits, experts in MXFP4 as gpt-oss stores them.
 class RandomWeights : public lm::WeightSource {
@@ -118,9 +127,11 @@ class RandomWeights : public lm::WeightSource {
   nn::Weight matrix(const std::string& name, int64_t out, int64_t in) const override {
     const auto dense = tensor(name, {out, in});
     if (weights_ == Weights::bf16) return nn::Weight(dense);
-    return nn::Weight(nn::quantize_rows(dense, weights_ == Weights::int8
-                                                   ? nn::NarrowMatrix::Codes::int8
-                                                   : nn::NarrowMatrix::Codes::fp8));
+    auto narrow =
+        nn::quantize_rows(dense, weights_ == Weights::int8 ? nn::NarrowMatrix::Codes::int8
+                                                           : nn::NarrowMatrix::Codes::fp8);
+    narrow.rounds_input = weights_ == Weights::fp8_w8a8;
+    return nn::Weight(std::move(narrow));
   }
   std::vector<nn::Weight> expert_matrices(const std::string&, at::IntArrayRef shape,
                                           const at::Tensor&) const override {
@@ -208,10 +219,11 @@ Ideal ideal_time(const Work& w, Weights weights, const Ceilings& top) {
   const double all = c.experts ? n(c.experts->experts) : 1;
   const double pairs = n(w.prompt) * n(w.prompt + 1) / 2;  // query and key, of one prompt
   const double attention = 4 * q * n(c.layers);            // operations of a pair
+  // Eight-bit products go at twice the rate.
+  const double flops = weights == Weights::fp8_w8a8 ? 2 * top.flops : top.flops;
   Ideal ideal;
-  ideal.prefill = batch *
-                  (2 * (body + chosen * expert) * n(w.prompt) + attention * pairs + 2 * head) /
-                  top.flops;
+  ideal.prefill = batch * ((2 * (body + chosen * expert) * n(w.prompt) + 2 * head) / flops +
+                           attention * pairs / top.flops);
   const auto fresh = lengths(w);
   for (int64_t step = 1; step < w.fresh; ++step) {
     const double live =
@@ -219,10 +231,11 @@ Ideal ideal_time(const Work& w, Weights weights, const Ceilings& top) {
     // Experts that at least one of the batch chose, were every choice as likely as any other.
     const double met = all * (1 - std::pow(1 - chosen / all, live));
     const double seen = live * n(w.prompt + step);
-    const double operations = 2 * live * (body + chosen * expert + head) + attention * seen;
+    const double products =
+        2 * live * (body + chosen * expert + head) / flops + attention * seen / top.flops;
     const double bytes =
         of_weight * body + 2 * head + met * expert * 4.25 / 8 + seen * 2 * 2 * kv * n(c.layers);
-    ideal.decode += std::max(operations / top.flops, bytes / top.bytes);
+    ideal.decode += std::max(products, bytes / top.bytes);
   }
   return ideal;
 }
@@ -273,10 +286,7 @@ void measure(const Work& w, const lm::Model& model, const Ceilings& top, const W
       (ideal.prefill + ideal.decode) / whole, prefill, ideal.prefill,
       (whole - prefill) * 1e3 / static_cast<double>(w.fresh - 1),
       ideal.decode * 1e3 / static_cast<double>(w.fresh - 1),
-      way.weights == Weights::bf16   ? "bf16"
-      : way.weights == Weights::int8 ? "int8"
-                                     : "fp8",
-      peak_gib());
+      kWeightNames[static_cast<size_t>(way.weights)], peak_gib());
   std::fflush(stdout);
 }
 
@@ -379,8 +389,7 @@ int run(int argc, char** argv) {
     } else if (std::strcmp(argv[i], "--no-fast") == 0) {
       fast = false;
     } else if (std::strcmp(argv[i], "--weights") == 0 && i + 1 < argc) {
-      const std::string word = argv[++i];
-      weights = word == "int8" ? Weights::int8 : word == "fp8" ? Weights::fp8 : Weights::bf16;
+      weights = parse_weights(argv[++i]);
     } else {
       names.emplace_back(argv[i]);
     }

@@ -104,6 +104,30 @@ void check_narrow(Codes format, Randoms& random, Findings& findings) {
   }
 }
 
+// Products of E4M3 numbers on both sides: rows rounded as on the CPU, sums beside those in double.
+void check_eight_bits(Randoms& random, Findings& findings) {
+  for (const auto& [out, in] :
+       {std::pair<int64_t, int64_t>{1152, 640}, {4608, 3584}, {96, 4064}, {3584, 18944}}) {
+    auto m = nn::quantize_rows(random.normal({out, in}, at::kFloat, 0.02), Codes::fp8);
+    m.rounds_input = true;
+    const auto name = base::str("e4m3 x e4m3 ", out, " x ", in);
+    const auto x = random.normal({600, in}, at::kBFloat16);
+    const auto rows = nn::quantize_rows(x, Codes::fp8);
+    const auto on_host = nn::quantize_rows(x.cpu(), Codes::fp8);
+    findings.add(name + ", rows unlike the CPU's",
+                 unlike(rows.codes.cpu().view(at::kByte), on_host.codes.view(at::kByte)) +
+                     unlike(rows.scales.cpu(), on_host.scales),
+                 0);
+    const auto bias = random.normal({out}, at::kBFloat16);
+    const nn::Weight weight(m, bias);
+    const auto whole = nn::linear(x, weight);
+    const auto exact = at::mm(rows.codes.to(at::kDouble), m.codes.to(at::kDouble).t()) *
+                           rows.scales * m.scales.t() +
+                       bias.to(at::kDouble);
+    findings.add(name, relative_error(whole, exact), 1e-2, dependent_rows(weight, x, whole));
+  }
+}
+
 struct Experts {
   const char* name;
   bool mxfp4;
@@ -200,6 +224,7 @@ void check_experts(Randoms& random, Findings& findings) {
   const at::NoGradGuard no_grad;
   for (const auto format : {Codes::int8, Codes::fp8, Codes::int4, Codes::mxfp4})
     check_narrow(format, random, findings);
+  check_eight_bits(random, findings);
   check_experts({"bf16, 8 of 256 x 256", false, 8, 4, 256, 256}, random, findings);
   check_experts({"mxfp4, 8 of 288 x 352", true, 8, 2, 288, 352}, random, findings);
   check_experts({"mxfp4, 32 of 2880 x 2880", true, 32, 4, 2880, 2880}, random, findings);
@@ -223,10 +248,14 @@ void print_expert_rates() {
   const auto m = narrow(Codes::fp8, 37888, 3584, random);
   const nn::Weight weights[] = {nn::Weight(m),
                                 nn::Weight(nn::decode_rows(m, 0, m.rows, at::kBFloat16))};
+  auto both = nn::quantize_rows(weights[1].matrix(), Codes::fp8);
+  both.rounds_input = true;
+  const nn::Weight eight_bits(both);
   for (const int64_t rows : {1, 16, 64, 128, 256, 512, 8192}) {
     const auto x = random.normal({rows, 3584}, at::kBFloat16);
-    std::printf("7B gate-up, %5lld rows: fp8 %9.3f ms, bf16 %9.3f ms\n",
+    std::printf("7B gate-up, %5lld rows: fp8 %9.3f ms, both in fp8 %9.3f ms, bf16 %9.3f ms\n",
                 static_cast<long long>(rows), time_of([&] { nn::linear(x, weights[0]); }),
+                time_of([&] { nn::linear(x, eight_bits); }),
                 time_of([&] { nn::linear(x, weights[1]); }));
   }
   for (const int64_t rows : {4672, 37888}) {

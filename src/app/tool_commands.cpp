@@ -40,7 +40,7 @@ void add_engine_options(CLI::App& command, ToolArguments& arguments) {
       .add_option("--weights", arguments.engine.weights,
                   "how the matrices are held: decoded to --dtype, stored as in the checkpoint "
                   "(MXFP4, FP8, int4), or quantized on load")
-      ->check(CLI::IsMember({"decoded", "stored", "int8", "fp8"}))
+      ->check(CLI::IsMember({"decoded", "stored", "int8", "fp8", "fp8_w8a8"}))
       ->capture_default_str();
   command.add_option("--adapter", arguments.engine.adapter,
                      "folder of a LoRA adapter (PEFT) to merge into the weights");

@@ -18,7 +18,8 @@
 namespace preimage::lm {
 namespace {
 
-constexpr std::array<const char*, 4> kFormatNames = {"decoded", "stored", "int8", "fp8"};
+constexpr std::array<const char*, 5> kFormatNames = {"decoded", "stored", "int8", "fp8",
+                                                     "fp8_w8a8"};
 
 // How often a dense matrix is held: on the CPU packed for each use beside the matrix itself.
 double copies(const LoadOptions& options, PackedFor use) {
@@ -37,6 +38,7 @@ double matrix_bits(const ModelConfig& config, const std::string& name, const Loa
       return dense;
     case WeightFormat::int8:
     case WeightFormat::fp8:
+    case WeightFormat::fp8_w8a8:
       return 8;
     case WeightFormat::stored:
       break;
@@ -64,7 +66,7 @@ WeightFormat parse_weight_format(const std::string& word) {
     if (word == kFormatNames[i]) return static_cast<WeightFormat>(i);
   }
   throw base::config_error("weights: found \"" + word +
-                           "\", expected decoded, stored, int8 or fp8");
+                           "\", expected decoded, stored, int8, fp8 or fp8_w8a8");
 }
 
 const char* weight_format_name(WeightFormat format) {
@@ -129,6 +131,11 @@ std::map<std::string, at::Tensor> load_tensors(const std::filesystem::path& fold
 std::shared_ptr<const Model> load_model(const std::filesystem::path& folder,
                                         const LoadOptions& options) {
   ModelConfig config = read_model_config(folder, options.context);
+  if (options.weights == WeightFormat::fp8_w8a8 && config.experts) {
+    throw base::config_error(base::str(folder.string(), ": weights fp8_w8a8: found a mixture of ",
+                                       config.experts->experts,
+                                       " experts, expected a model without; use fp8 or stored"));
+  }
   const Checkpoint checkpoint(folder);
   TensorNames names(checkpoint, config, options.head);
   std::optional<Adapter> adapter;

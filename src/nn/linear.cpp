@@ -191,8 +191,35 @@ bool direct_product(const at::Tensor& x, const Weight& weight, at::Tensor& out) 
   return false;
 }
 
+// A product of E4M3 numbers, scaled by row and column; on a GPU that multiplies them as they are,
+// elsewhere as float32, which holds every product of two exactly.
+void eight_bit_product(const NarrowMatrix& x, const NarrowMatrix& part, const at::Tensor& bias,
+                       at::Tensor& out) {
+  if constexpr (kHasCuda) {
+    if (uses_cublaslt(out) && cublaslt_multiplies_e4m3() && part.columns % 16 == 0)
+      return cublaslt_e4m3_into({x.codes, x.scales}, {part.codes, part.scales}, bias, out);
+  }
+  auto sums = dense_product(x.codes.to(at::kFloat), part.codes.to(at::kFloat), {});
+  sums = sums.mul_(x.scales).mul_(part.scales.t());
+  out.copy_(bias.defined() ? sums.add_(bias) : sums);
+}
+
+at::Tensor eight_bit_product(const at::Tensor& x, const Weight::State& state) {
+  auto out = at::empty({x.size(0), state.out}, x.options());
+  const auto rows = quantize_rows(x, NarrowMatrix::Codes::fp8);
+  int64_t above = 0;
+  for (const auto& part : state.narrow) {
+    auto columns = out.narrow(1, above, part.rows);
+    const auto bias = state.bias.defined() ? state.bias.narrow(0, above, part.rows) : at::Tensor();
+    eight_bit_product(rows, part, bias, columns);
+    above += part.rows;
+  }
+  return out;
+}
+
 at::Tensor narrow_product(const at::Tensor& x, const Weight& weight) {
   const auto& state = weight.state();
+  if (state.narrow.front().rounds_input) return eight_bit_product(x, state);
   auto out = at::empty({x.size(0), state.out}, x.options());
   if (direct_product(x, weight, out)) return out;
   for_decoded(state, x.scalar_type(), [&](int64_t first, const at::Tensor& rows) {
@@ -292,6 +319,10 @@ Weight::Weight(at::Tensor matrix, at::Tensor bias) : state_(std::make_shared<Sta
 
 Weight::Weight(NarrowMatrix matrix, at::Tensor bias) : state_(std::make_shared<State>()) {
   state_->out = matrix.rows, state_->in = matrix.columns;
+  base::check(
+      !matrix.rounds_input || (matrix.format == NarrowMatrix::Codes::fp8 &&
+                               matrix.block_rows == 1 && matrix.block_columns == matrix.columns),
+      "inputs are rounded for E4M3 matrices with one scale a row");
   base::check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == state_->out),
               "a bias is [out]");
   state_->narrow.push_back(std::move(matrix));
@@ -338,9 +369,11 @@ Weight stacked(const std::vector<Weight>& parts, at::Tensor bias) {
   std::vector<at::Tensor> matrices;
   for (const auto& part : parts) {
     const auto& own = part.state();
-    base::check(
-        !own.bias.defined() && part.narrow() == parts.front().narrow() && own.in == state->in,
-        "stacked weights have one width, one kind and no bias of their own");
+    const auto& first = parts.front().state();
+    base::check(!own.bias.defined() && part.narrow() == parts.front().narrow() &&
+                    own.in == state->in &&
+                    (!part.narrow() || own.narrow[0].rounds_input == first.narrow[0].rounds_input),
+                "stacked weights have one width, one kind and no bias of their own");
     state->out += own.out;
     if (!part.narrow()) matrices.push_back(own.matrix);
     state->narrow.insert(state->narrow.end(), own.narrow.begin(), own.narrow.end());

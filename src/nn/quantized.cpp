@@ -93,15 +93,23 @@ at::Tensor decode_rows(const NarrowMatrix& m, int64_t begin, int64_t end, at::Sc
 
 NarrowMatrix quantize_rows(const at::Tensor& matrix, Codes format) {
   base::check(format == Codes::int8 || format == Codes::fp8, "rows are quantized to int8 or fp8");
+  NarrowMatrix out;
+  out.format = format;
+  out.rows = matrix.size(0);
+  out.columns = out.block_columns = matrix.size(1);
+  if (kHasCuda && matrix.is_cuda() && format == Codes::fp8 &&
+      (matrix.scalar_type() == at::kBFloat16 || matrix.scalar_type() == at::kFloat)) {
+    const auto rows = matrix.detach().contiguous();
+    out.codes = at::empty_like(rows, rows.options().dtype(at::kFloat8_e4m3fn));
+    out.scales = at::empty({out.rows, 1}, rows.options().dtype(at::kFloat));
+    cuda_e4m3_rows(rows, out.codes, out.scales);
+    return out;
+  }
   const auto wide = matrix.detach().to(at::kFloat);
   const double largest = format == Codes::int8 ? kInt8Max : kFp8Max;
   // A tensor, not a number: ATen on CUDA multiplies by the inverse of a number, and a scale that is
   // a bit off gives other codes than the CPU's.
   const auto top = at::full({1}, largest, wide.options());
-  NarrowMatrix out;
-  out.format = format;
-  out.rows = matrix.size(0);
-  out.columns = out.block_columns = matrix.size(1);
   out.scales = (wide.abs().amax(1, true) / top).clamp_min(kSmallestScale);
   const auto scaled = (wide / out.scales).clamp(-largest, largest);
   out.codes = format == Codes::int8 ? scaled.round().to(at::kChar) : scaled.to(at::kFloat8_e4m3fn);

@@ -90,6 +90,28 @@ TEST(Quantized, RowsAreWithinHalfAStep) {
   EXPECT_TRUE(at::equal(decode_rows(int8, 3, 4, at::kFloat), at::zeros({1, 40})));
 }
 
+// E4M3 has three bits of mantissa: between 1 and 2 a step is 1/8, between 32 and 64 it is 4.
+TEST(Quantized, InputsAreRoundedByRow) {
+  NarrowMatrix m{.format = Codes::fp8, .rows = 2, .columns = 3, .block_columns = 3};
+  m.codes = at::tensor({1.0f, 2.0f, 0.0f, -1.0f, 0.5f, 1.0f}).view({2, 3}).to(at::kFloat8_e4m3fn);
+  m.scales = at::tensor({1.0f, 4.0f}).view({2, 1});
+  m.rounds_input = true;
+  const Weight weight(m, at::tensor({100.0f, 0.25f}));
+  // Row 0: scale 1, so 1.0625 becomes 1 and 35 becomes 36 (ties to even codes); row 1: scale 1/2,
+  // so its numbers are rounded as 448, 2.125 (2) and 70 (72).
+  const auto x = at::tensor({448.0f, 1.0625f, 35.0f, 224.0f, 1.0625f, 35.0f}).view({2, 3});
+  const auto y = linear(x, weight);
+  EXPECT_THAT(floats(y), testing::ElementsAre(448 + 2 + 100, 4 * (-448 + 0.5f + 36) + 0.25f,
+                                              224 + 2 + 100, 4 * (-224 + 0.5f + 36) + 0.25f));
+  EXPECT_TRUE(at::equal(linear(x.narrow(0, 1, 1), weight), y.narrow(0, 1, 1)));
+  // The gradient passes the rounding by.
+  const auto dx = linear_input_gradient(at::tensor({1.0f, 1.0f}).view({1, 2}), weight);
+  EXPECT_THAT(floats(dx), testing::ElementsAre(1 - 4, 2 + 2, 4));
+  m.block_columns = 2;
+  m.scales = at::ones({2, 2});
+  EXPECT_THROW(Weight(m, {}), base::Error);
+}
+
 NarrowMatrix some_matrix(Codes format, int64_t rows, int64_t columns) {
   NarrowMatrix m{.format = format, .rows = rows, .columns = columns, .block_columns = 32};
   m.scales = (1 + pattern({rows, columns / 32}, 9).to(at::kFloat)) / 64;

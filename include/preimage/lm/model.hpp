@@ -47,10 +47,12 @@ class Model {
 // How the matrices of the layers and of the head are kept. Embeddings, norms, biases and routers
 // are in the model's dtype always.
 enum class WeightFormat {
-  decoded,  // in the model's dtype
-  stored,   // as the checkpoint has them: MXFP4, FP8 and int4 are decoded during each product
-  int8,     // quantized on load, one scale for each output channel; decoded during each product
-  fp8,      // the same with E4M3
+  decoded,   // in the model's dtype
+  stored,    // as the checkpoint has them: MXFP4, FP8 and int4 are decoded during each product
+  int8,      // quantized on load, one scale for each output channel; decoded during each product
+  fp8,       // the same with E4M3
+  fp8_w8a8,  // the same, and each row of a product's input is rounded to E4M3 as well: products in
+             // eight bits. Not for mixtures of experts
 };
 // "decoded", ...; throws ExitCode::bad_config for another word.
 WeightFormat parse_weight_format(const std::string& word);

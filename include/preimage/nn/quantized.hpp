@@ -25,6 +25,9 @@ struct NarrowMatrix {
   // 2^(e - 127).
   at::Tensor scales;
   int64_t block_rows = 1, block_columns = 1;
+  // Of fp8 with one scale a row: the rows of x are rounded to E4M3 too, each with its own scale,
+  // and the product is one of eight-bit numbers ("W8A8"). The gradient passes the rounding of x by.
+  bool rounds_input = false;
 
   int64_t bytes() const;
 };

@@ -69,8 +69,8 @@ void ModelConfig::fields(base::Fields& f) {
          .choices = {"float32", "bfloat16"}});
   f.add("weights", weights,
         {.help = "how the matrices are held: decoded to dtype; stored as in the checkpoint (MXFP4, "
-                 "FP8, int4); int8 or fp8 on load",
-         .choices = {"decoded", "stored", "int8", "fp8"}});
+                 "FP8, int4); int8, fp8 or fp8_w8a8 (inputs too) on load",
+         .choices = {"decoded", "stored", "int8", "fp8", "fp8_w8a8"}});
   f.add("adapter", adapter,
         {.help = "folder of a LoRA adapter in PEFT's layout, merged on load; empty: none"});
 }

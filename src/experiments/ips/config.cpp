@@ -22,7 +22,8 @@ void ModelConfig::fields(base::Fields& f) {
   f.add("adapter", adapter, {.help = "folder of a LoRA adapter that is merged; empty: none"});
   f.add("dtype", dtype, {.help = "type of its weights", .choices = {"float32", "bfloat16"}});
   f.add("weights", weights,
-        {.help = "how its matrices are kept", .choices = {"decoded", "stored", "int8", "fp8"}});
+        {.help = "how its matrices are kept",
+         .choices = {"decoded", "stored", "int8", "fp8", "fp8_w8a8"}});
   f.add("chat", chat, {.help = "prompts are messages of the checkpoint's chat template"});
   f.add("system", system, {.help = "system message before them; empty: the template's own"});
   f.add("pattern", pattern,

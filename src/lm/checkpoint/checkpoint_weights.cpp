@@ -167,6 +167,11 @@ nn::Weight CheckpointWeights::finished(at::Tensor dense, const std::string& name
       return nn::Weight(nn::quantize_rows(dense, Codes::int8));
     case WeightFormat::fp8:
       return nn::Weight(nn::quantize_rows(dense, Codes::fp8));
+    case WeightFormat::fp8_w8a8: {
+      auto narrow = nn::quantize_rows(dense, Codes::fp8);
+      narrow.rounds_input = true;
+      return nn::Weight(std::move(narrow));
+    }
   }
   return nn::Weight(std::move(dense));
 }

@@ -36,6 +36,9 @@ void cuda_rotary(const at::Tensor&, const at::Tensor&, const at::Tensor&, const 
                  int64_t, float, at::Tensor&) {
   absent();
 }
+void cuda_e4m3_rows(const at::Tensor&, at::Tensor&, at::Tensor&) {
+  absent();
+}
 void cuda_softmax_nll(at::Tensor&, const at::Tensor&, const at::Tensor&, bool, at::Tensor&) {
   absent();
 }

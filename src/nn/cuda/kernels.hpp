@@ -46,6 +46,8 @@ void cuda_clamped_swiglu(const at::Tensor& gate_up, double limit, double alpha, 
 void cuda_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                  const at::Tensor& positions, int64_t rotated_heads, float direction,
                  at::Tensor& out);
+// codes [rows, width] float8_e4m3fn and scales [rows, 1] float32 of x, as of nn::quantize_rows.
+void cuda_e4m3_rows(const at::Tensor& x, at::Tensor& codes, at::Tensor& scales);
 // logits [rows, vocabulary] become weight * (softmax - onehot) when `gradient`; nll [rows] float32.
 void cuda_softmax_nll(at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights,
                       bool gradient, at::Tensor& nll);
