@@ -2,7 +2,8 @@
 // deterministic, beside the ideal time of the same work at ceilings measured in the same run; and,
 // with --check, whether completions have the same bits in every company.
 //
-//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8|fp8_w8a8] [--no-fast] [--cap GIB]
+//   generate_gpu_bench [--check [--requests N]] [--weights bf16|int8|fp8|fp8_w8a8] [--no-fast]
+//   [--cap GIB]
 //                      [SHAPE...]
 //   shapes: qwen2.5-7b deepseek-coder-1.3b qwen3-4b gpt-oss-20b gpt-oss-20b-5k (experts in MXFP4);
 //   qwen2.5-7b-uneven (each sequence another length of 16 to 256), qwen3-4b-sampled (temperature

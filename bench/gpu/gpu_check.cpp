@@ -301,6 +301,7 @@ void check_all(const Wanted& what, Randoms& random, Findings& findings) {
   sinks.sliding_window = 50, sinks.sinks = random.normal({6}, kFull, 2);
   check_attention(kFull, sinks, random, findings);
   check_experts(random, findings);
+  check_low_rank(random, findings);
   check_encoder_attention(random, findings);
   check_paged(random, findings);
   check_models(what.fixtures, findings);

@@ -102,6 +102,7 @@ void print_paged_rates();
 
 // Matrices in few bits and mixtures of experts, and their rates.
 void check_experts(Randoms& random, Findings& findings);
+void check_low_rank(Randoms& random, Findings& findings);
 void print_expert_rates();
 
 // Times every kernel and layer at the shapes of a 7B model; prints a table.

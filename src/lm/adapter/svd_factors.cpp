@@ -110,6 +110,9 @@ std::vector<SvdFactors> svd_factors(size_t count, const std::function<at::Tensor
     for (size_t i = 0; i < count; ++i) out[i] = factors_of(matrix(i), cache);
     return out;
   }
+  // ATen loads its library of decompositions at the first call, which two threads may not do at
+  // once.
+  at::linalg_eigh(at::eye(2, at::device(device).dtype(at::kDouble)));
   const c10::impl::VirtualGuardImpl streams(device.type());
   streams.synchronizeStream(streams.getStream(device));  // the matrices are there
   std::atomic<size_t> next = 0;
