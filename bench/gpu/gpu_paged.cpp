@@ -112,7 +112,9 @@ void check_choice(at::ScalarType dtype, Randoms& random, Findings& findings) {
   const auto logits = random.normal({rows, vocabulary}, dtype, 3);
   const std::string name = dtype == at::kBFloat16 ? "bf16: " : "f32: ";
   auto last = at::zeros({rows}, at::device(at::kCUDA).dtype(at::kLong));
-  nn::ChosenTokens out{at::zeros_like(last), at::zeros({rows}, at::device(at::kCUDA))};
+  nn::ChosenTokens out{at::zeros_like(last), at::zeros({rows}, at::device(at::kCUDA)),
+                       at::zeros({rows, 2}, last.options()),
+                       at::zeros({rows, 2}, at::device(at::kCUDA))};
   const auto slots = at::arange(rows, last.options());
   const auto all = at::ones({rows}, at::device(at::kCUDA).dtype(at::kDouble));
   const auto choose = [&](std::vector<float> rule, const at::Tensor& uniforms) {
@@ -130,6 +132,14 @@ void check_choice(at::ScalarType dtype, Randoms& random, Findings& findings) {
   findings.add(
       name + "greedy choice: the largest",
       relative_error(wide.gather(1, greedy.unsqueeze(1)).squeeze(1), std::get<0>(wide.max(1))), 0);
+  const auto best = at::log_softmax(wide, 1).topk(2, 1);
+  findings.add(name + "the two best: log-probabilities",
+               relative_error(out.best_logprobs.cpu(), std::get<0>(best)), 1e-5);
+  findings.add(name + "the two best: logits of their ids",
+               relative_error(wide.gather(1, out.best_ids.cpu()), std::get<0>(wide.topk(2, 1))), 0,
+               out.best_ids.select(1, 0).eq(out.best_ids.select(1, 1)).any().item<bool>()
+                   ? "one token twice"
+                   : "");
   // All of a tie at the k-th place stay, so the logits are compared, not the ids.
   const auto largest = std::get<0>(wide.max(1));
   const auto logit_of = [&](const at::Tensor& ids) {

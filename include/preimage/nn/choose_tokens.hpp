@@ -17,6 +17,9 @@ struct TokenChoice {
 struct ChosenTokens {
   at::Tensor ids;       // [rows] int64
   at::Tensor logprobs;  // [rows] float32, under the unprocessed logits
+  // [rows, 2] int64 and float32, or undefined: the two most probable tokens under the unprocessed
+  // logits, of a tie the lowest id first; id -1 where the vocabulary has no second.
+  at::Tensor best_ids, best_logprobs;
 };
 
 // logits [rows, vocabulary] bfloat16 or float32 on CUDA. Also writes last[slots[row]] = id. Weights

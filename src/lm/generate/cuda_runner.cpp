@@ -30,8 +30,11 @@ int64_t bucket(int64_t rows) {
   return (rows + step - 1) / step * step;
 }
 
+// The kernel that chooses a token hands out that many of the best.
+constexpr int64_t kBestOnDevice = 2;
+
 bool on_host(const PassSequence& s) {
-  return s.choose && (s.sampling->looks_back() || s.top > 0);
+  return s.choose && (s.sampling->looks_back() || s.top > kBestOnDevice);
 }
 
 // Numbers of each row that a decode pass reads, in one tensor of the device.
@@ -117,7 +120,12 @@ class CudaRunner : public Runner {
       const auto row = flight.all_rows ? i : static_cast<size_t>(flight.choosing[i]);
       chosen.ids.push_back(flight.ids.const_data_ptr<int64_t>()[row]);
       chosen.logprobs.push_back(flight.logprobs.const_data_ptr<float>()[row]);
-      chosen.top.emplace_back();
+      auto& best = chosen.top.emplace_back();
+      for (int64_t k = 0; k < flight.top[i]; ++k) {
+        const auto place = static_cast<size_t>(kBestOnDevice) * row + static_cast<size_t>(k);
+        const auto id = flight.best_ids.const_data_ptr<int64_t>()[place];
+        if (id >= 0) best.emplace_back(id, flight.best_logprobs.const_data_ptr<float>()[place]);
+      }
       if (const auto own = flight.host.find(i); own != flight.host.end()) {
         chosen.ids.back() = own->second.id;
         chosen.logprobs.back() = own->second.logprob;
@@ -137,6 +145,8 @@ class CudaRunner : public Runner {
     std::vector<int64_t> choosing;  // for each sequence its place among those that choose, or -1
     bool all_rows = false;
     at::Tensor ids, logprobs;  // pinned
+    std::vector<int64_t> top;  // of each sequence: how many of the best it takes from below
+    at::Tensor best_ids, best_logprobs;  // pinned; undefined where none takes any
     std::map<size_t, HostChoice> host;
     at::cuda::CUDAEvent done;
   };
@@ -146,8 +156,23 @@ class CudaRunner : public Runner {
   };
 
   nn::ChosenTokens outputs(int64_t rows) const {
-    return {at::zeros({rows}, at::device(model_.device()).dtype(at::kLong)),
-            at::zeros({rows}, at::device(model_.device()).dtype(at::kFloat))};
+    const auto on = at::device(model_.device());
+    return {at::zeros({rows}, on.dtype(at::kLong)), at::zeros({rows}, on.dtype(at::kFloat)),
+            at::zeros({rows, kBestOnDevice}, on.dtype(at::kLong)),
+            at::zeros({rows, kBestOnDevice}, on.dtype(at::kFloat))};
+  }
+
+  static nn::ChosenTokens first_rows(const nn::ChosenTokens& all, int64_t rows) {
+    const auto first = [&](const at::Tensor& x) { return x.narrow(0, 0, rows); };
+    return {first(all.ids), first(all.logprobs), first(all.best_ids), first(all.best_logprobs)};
+  }
+
+  // What the rows of a pass chose goes on its way to the host.
+  static void hand_out(const Pass& pass, const nn::ChosenTokens& rows, InFlight& flight) {
+    flight.ids = to_host(rows.ids), flight.logprobs = to_host(rows.logprobs);
+    for (const auto& s : pass.sequences) flight.top.push_back(on_host(s) ? 0 : s.top);
+    if (std::all_of(flight.top.begin(), flight.top.end(), [](int64_t n) { return n == 0; })) return;
+    flight.best_ids = to_host(rows.best_ids), flight.best_logprobs = to_host(rows.best_logprobs);
   }
 
   static at::Tensor to_host(const at::Tensor& x) {
@@ -162,7 +187,7 @@ class CudaRunner : public Runner {
         at::where(in.tokens().ge(0), in.tokens(), last_.index_select(0, in.slots()));
     const nn::DecodeAttention context(cache_, in.positions(), in.pages, chunks);
     const auto logits = nn::linear(model_.hidden(model_.embed(tokens), context), model_.head());
-    nn::ChosenTokens out{chosen_.ids.narrow(0, 0, rows), chosen_.logprobs.narrow(0, 0, rows)};
+    auto out = first_rows(chosen_, rows);
     nn::choose_tokens(logits, in.choice(), in.slots(), last_, out);
     return logits;
   }
@@ -186,8 +211,7 @@ class CudaRunner : public Runner {
       if (captures_ && model_.capturable()) capture(rows, chunks);
     }
     flight.all_rows = true;
-    flight.ids = to_host(chosen_.ids.narrow(0, 0, count));
-    flight.logprobs = to_host(chosen_.logprobs.narrow(0, 0, count));
+    hand_out(pass, first_rows(chosen_, count), flight);
     return logits;
   }
 
@@ -260,12 +284,12 @@ class CudaRunner : public Runner {
         {at::tensor(rules, at::kFloat).view({count, 3}).to(device),
          at::tensor(top_p, at::kDouble).to(device), at::tensor(uniforms, at::kDouble).to(device)},
         at::tensor(slots, at::kLong).to(device), last_, out);
-    flight.ids = to_host(out.ids), flight.logprobs = to_host(out.logprobs);
+    hand_out(pass, out, flight);
     return logits;
   }
 
-  // Rows whose choice looks back at all ids, or that want the best of the vocabulary: rare, so they
-  // wait for the device.
+  // Rows whose choice looks back at all ids, or that want many of the best: rare, so they wait for
+  // the device.
   void choose_on_host(const Pass& pass, const at::Tensor& logits, InFlight& flight) {
     for (size_t i = 0; i < pass.sequences.size(); ++i) {
       const auto& s = pass.sequences[i];

@@ -165,21 +165,30 @@ __device__ int sample(const Row<BITS>& row, const Rule& rule, double top_p, doub
   return token_at(row, min(place, all - 1), final_weight);
 }
 
+struct Written {
+  int64_t *last, *ids;
+  float* logprobs;
+  int64_t* best_ids;  // two a row, or null
+  float* best_logprobs;
+};
+
 // One block for each row.
 template <class BITS>
 __global__ void __launch_bounds__(kThreads)
     choose_kernel(const BITS* logits, int vocabulary, const Rule* rules, const double* top_ps,
-                  const double* uniforms, const int64_t* slots, int64_t* last, int64_t* ids,
-                  float* logprobs) {
+                  const double* uniforms, const int64_t* slots, Written out) {
   const int64_t at = blockIdx.x;
   Row<BITS> row{logits + at * vocabulary, vocabulary, 0};
-  uint64_t mine = 0;  // the largest key, and of a tie the lowest id
+  uint64_t mine = 0, second = 0;  // the largest key, and of a tie the lowest id; the next of both
   for (int i = threadIdx.x; i < vocabulary; i += kThreads) {
     const uint64_t candidate =
         static_cast<uint64_t>(key_of(row.logits[i])) << 32 | ~static_cast<uint32_t>(i);
+    second = max(second, min(mine, candidate));
     mine = max(mine, candidate);
   }
-  const uint64_t top = reduce(mine, [](uint64_t a, uint64_t b) { return max(a, b); });
+  const auto larger = [](uint64_t a, uint64_t b) { return max(a, b); };
+  const uint64_t top = reduce(mine, larger);
+  const uint64_t next = reduce(mine == top ? second : mine, larger);
   int id = row.best = static_cast<int>(~static_cast<uint32_t>(top));
   const float best = value_of(row.logits[id]);
   float sum = 0;
@@ -189,9 +198,15 @@ __global__ void __launch_bounds__(kThreads)
   const Rule rule = rules[at];
   if (rule.temperature > 0) id = sample(row, rule, top_ps[at], uniforms[at]);
   if (threadIdx.x == 0) {
-    ids[at] = id;
-    logprobs[at] = value_of(row.logits[id]) - best - logf(sum);
-    last[slots[at]] = id;
+    out.ids[at] = id;
+    out.logprobs[at] = value_of(row.logits[id]) - best - logf(sum);
+    out.last[slots[at]] = id;
+    if (out.best_ids == nullptr) return;
+    const int behind = vocabulary > 1 ? static_cast<int>(~static_cast<uint32_t>(next)) : -1;
+    out.best_ids[2 * at] = row.best, out.best_ids[2 * at + 1] = behind;
+    out.best_logprobs[2 * at] = -logf(sum);
+    out.best_logprobs[2 * at + 1] =
+        behind < 0 ? -INFINITY : value_of(row.logits[behind]) - best - logf(sum);
   }
 }
 
@@ -206,14 +221,20 @@ void choose_tokens(const at::Tensor& logits, const TokenChoice& choice, const at
       "tokens are chosen from rows of bfloat16 or float32 logits of at most 262,144 tokens");
   if (logits.size(0) == 0) return;
   const c10::cuda::CUDAGuard guard(logits.device());
+  const bool best = out.best_ids.defined();
+  base::check(!best || (out.best_ids.is_contiguous() && out.best_logprobs.is_contiguous()),
+              "the two best tokens of a row lie side by side");
+  const Written written{last.data_ptr<int64_t>(), out.ids.data_ptr<int64_t>(),
+                        out.logprobs.data_ptr<float>(),
+                        best ? out.best_ids.data_ptr<int64_t>() : nullptr,
+                        best ? out.best_logprobs.data_ptr<float>() : nullptr};
   const auto launch = [&](const auto* bits) {
     choose_kernel<<<static_cast<unsigned>(logits.size(0)), kThreads, 0,
                     at::cuda::getCurrentCUDAStream()>>>(
         bits, static_cast<int>(logits.size(1)),
         reinterpret_cast<const Rule*>(choice.rules.const_data_ptr<float>()),
         choice.top_p.const_data_ptr<double>(), choice.uniforms.const_data_ptr<double>(),
-        slots.const_data_ptr<int64_t>(), last.data_ptr<int64_t>(), out.ids.data_ptr<int64_t>(),
-        out.logprobs.data_ptr<float>());
+        slots.const_data_ptr<int64_t>(), written);
   };
   if (logits.scalar_type() == at::kBFloat16) {
     launch(reinterpret_cast<const uint16_t*>(logits.const_data_ptr()));
