@@ -135,34 +135,39 @@ class Lines {
 // Tests that cannot be run, whatever the program: said once for each problem, not for each line.
 class BrokenTests {
  public:
-  void see(const std::string& problem, const sandbox::Record& record) {
+  // `place`: of the line; verdicts come in any order.
+  void see(size_t place, const std::string& problem, const sandbox::Record& record) {
     // So the sandbox begins what it says of them; INFRA of its own has another text.
     if (record.verdict != sandbox::Verdict::infra || !record.detail.starts_with("the tests cannot"))
       return;
-    const auto [found, fresh] = by_problem_.emplace(problem, problems_.size());
-    if (fresh) problems_.push_back({record.id, record.detail, 0});
-    ++problems_[found->second].lines;
+    auto& own = by_problem_[problem];
+    if (own.lines++ == 0 || place < own.place)
+      own.place = place, own.id = record.id, own.detail = record.detail;
   }
 
   void tell() const {
     constexpr size_t kMost = 20;
-    for (size_t i = 0; i < std::min(kMost, problems_.size()); ++i) {
-      const auto& [id, detail, lines] = problems_[i];
+    std::map<size_t, const Problem*> in_order;
+    for (const auto& [text, problem] : by_problem_) in_order.emplace(problem.place, &problem);
+    size_t told = 0;
+    for (const auto& [place, problem] : in_order) {
+      if (told++ == kMost) break;
       std::fprintf(stderr, "preimage: warning: %s: %s (%d with these tests, not scored)\n",
-                   base::visible_text(id).c_str(), base::visible_text(detail).c_str(), lines);
+                   base::visible_text(problem->id).c_str(),
+                   base::visible_text(problem->detail).c_str(), problem->lines);
     }
-    if (problems_.size() > kMost)
+    if (in_order.size() > kMost)
       std::fprintf(stderr, "preimage: warning: the tests of %zu problems more cannot be run\n",
-                   problems_.size() - kMost);
+                   in_order.size() - kMost);
   }
 
  private:
   struct Problem {
-    std::string id, detail;  // of the first line that had them
+    size_t place = 0;        // of the first line that has them
+    std::string id, detail;  // its
     int lines = 0;
   };
-  std::vector<Problem> problems_;
-  std::map<std::string, size_t> by_problem_;
+  std::map<std::string, Problem> by_problem_;
 };
 
 std::string record_text(const JudgeOptions& options, Json carried, const sandbox::Record& record) {
@@ -202,7 +207,7 @@ std::vector<sandbox::Record> judge(const JudgeOptions& options, std::vector<Line
     base::check(record.has_value(), "a pending program ends");
     const size_t place = record->ticket - 1;
     records.at(place) = std::move(*record);
-    broken.see(lines[place].problem, records[place]);
+    broken.see(place, lines[place].problem, records[place]);
     ordered.add(place, record_text(options, std::move(lines[place].carried), records[place]));
     progress.line_done();
     ++done;
