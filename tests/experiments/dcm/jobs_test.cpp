@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "config.hpp"
-#include "preimage/base/json.hpp"
+#include "job_file.hpp"
 
 namespace preimage::dcm {
 namespace {
@@ -13,12 +13,7 @@ namespace {
 const std::filesystem::path jobs = std::filesystem::path(PREIMAGE_SOURCE_DIR) / "jobs";
 
 DcmConfig read_job(const std::filesystem::path& path) {
-  auto job = base::read_json(path);
-  EXPECT_EQ(job.value("method", ""), "dcm") << path;
-  EXPECT_TRUE(job.contains("run")) << path;
-  DcmConfig config;
-  auto fields = base::fields_of(config);
-  EXPECT_THAT(base::read_fields(fields, job["dcm"], path.string()), testing::IsEmpty()) << path;
+  auto config = tests::config_of_job<DcmConfig>(path, "dcm");
   EXPECT_THAT(config.check(), testing::IsEmpty()) << path;
   return config;
 }

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "config.hpp"
-#include "preimage/base/json.hpp"
+#include "job_file.hpp"
 #include "probe/chain.hpp"
 
 namespace preimage::grpo {
@@ -14,11 +14,7 @@ namespace {
 const std::filesystem::path jobs = std::filesystem::path(PREIMAGE_SOURCE_DIR) / "jobs";
 
 GrpoConfig read_job(const std::filesystem::path& path) {
-  auto job = base::read_json(path);
-  EXPECT_EQ(job.value("method", ""), "grpo") << path;
-  GrpoConfig config;
-  auto fields = base::fields_of(config);
-  EXPECT_THAT(base::read_fields(fields, job["grpo"], path.string()), testing::IsEmpty());
+  auto config = tests::config_of_job<GrpoConfig>(path, "grpo");
   // Models and data of full-size jobs are fetched; every other objection is one.
   for (const auto& error : config.check()) {
     EXPECT_THAT(error, testing::AnyOf(testing::HasSubstr("found no file"),

@@ -6,6 +6,7 @@
 
 #include "arms/make_arm.hpp"
 #include "config.hpp"
+#include "job_file.hpp"
 #include "preimage/base/json.hpp"
 
 namespace preimage::ips {
@@ -15,12 +16,7 @@ namespace fs = std::filesystem;
 const fs::path root = PREIMAGE_SOURCE_DIR;
 
 IpsConfig read_job(const fs::path& path) {
-  auto job = base::read_json(path);
-  EXPECT_EQ(job.value("method", ""), "ips") << path;
-  IpsConfig config;
-  auto fields = base::fields_of(config);
-  EXPECT_THAT(base::read_fields(fields, job["ips"], path.string()), testing::IsEmpty());
-  return config;
+  return tests::config_of_job<IpsConfig>(path, "ips");
 }
 
 TEST(IpsJobs, FullSizeJobsHoldThePlansSettings) {

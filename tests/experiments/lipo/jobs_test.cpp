@@ -7,7 +7,7 @@
 #include <set>
 
 #include "config.hpp"
-#include "preimage/base/json.hpp"
+#include "job_file.hpp"
 #include "task/instructions.hpp"
 
 namespace preimage::lipo {
@@ -17,12 +17,7 @@ namespace fs = std::filesystem;
 const fs::path root = PREIMAGE_SOURCE_DIR;
 
 LipoConfig read_job(const fs::path& path) {
-  auto job = base::read_json(path);
-  EXPECT_EQ(job.value("method", ""), "lipo") << path;
-  LipoConfig config;
-  auto fields = base::fields_of(config);
-  EXPECT_THAT(base::read_fields(fields, job["lipo"], path.string()), testing::IsEmpty());
-  return config;
+  return tests::config_of_job<LipoConfig>(path, "lipo");
 }
 
 TEST(LipoJobs, FullSizeJobsHoldThePlansSettings) {

@@ -8,7 +8,7 @@
 
 #include "arms/ouroboros.hpp"
 #include "config.hpp"
-#include "preimage/base/json.hpp"
+#include "job_file.hpp"
 
 namespace preimage::verifier {
 namespace {
@@ -16,11 +16,7 @@ namespace {
 const std::filesystem::path jobs = std::filesystem::path(PREIMAGE_SOURCE_DIR) / "jobs";
 
 VerifierConfig read_job(const std::filesystem::path& path) {
-  auto job = base::read_json(path);
-  EXPECT_EQ(job.value("method", ""), "verifier") << path;
-  VerifierConfig config;
-  auto fields = base::fields_of(config);
-  EXPECT_THAT(base::read_fields(fields, job["verifier"], path.string()), testing::IsEmpty());
+  auto config = tests::config_of_job<VerifierConfig>(path, "verifier");
   // Models and data of full-size jobs are fetched; every other objection is one.
   for (const auto& error : config.check()) {
     EXPECT_THAT(error, testing::AnyOf(testing::HasSubstr("found no file"),
